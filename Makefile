@@ -1,0 +1,67 @@
+# The only list of commands. `make` or `make help` shows it.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/tidegate
+TOOLS := $(CACHE)/tools/bin
+CARGO_DENY_VERSION := 0.20.2
+CARGO_MACHETE_VERSION := 0.9.2
+K8S ?= 1.36.3
+export TIDEGATE_K8S := $(K8S)
+
+# The programs that the demo and the tests start; cargo only builds the root package's own for its tests.
+PROGRAMS := --package tidegate --package tidegate-agent --bins
+
+.PHONY: help
+help: ## This list
+	@awk 'BEGIN {FS = ":.*## "; print "Tidegate. Usage: make <command>\n"} /^[a-z0-9-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@printf '\n  K8S=1.30.14    runs demo and test on the oldest supported Kubernetes (default $(K8S))\n  KEEP=1         keeps the demo up for trying things by hand\n'
+
+.PHONY: demo
+demo: controlplane ## Show the main job end to end on an embedded control plane
+	@echo 'Building Tidegate ...' >&2
+	@cargo build --locked --quiet $(PROGRAMS) --package tidegate-test-support --bin demo
+	@exec target/debug/demo
+
+.PHONY: test
+test: controlplane ## All tests, on a real API server
+	cargo build --locked $(PROGRAMS)
+	cargo test --locked --workspace
+
+.PHONY: lint
+lint: tools ## Formatting, clippy, docs, generated files, arrows between modules, licences and bans
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS='-D warnings' cargo doc --locked --workspace --no-deps --document-private-items
+	hack/generated.sh
+	hack/arrows.sh
+	$(TOOLS)/cargo-deny --log-level error --locked check licenses bans sources
+	$(TOOLS)/cargo-machete
+
+.PHONY: generate
+generate: ## Write the generated files (CRDs) anew
+	cargo run --locked --quiet --bin crdgen -- crds
+
+.PHONY: golden
+golden: ## Write the golden files of core anew, after a wanted change of a signed form
+	TIDEGATE_WRITE_GOLDEN=1 cargo test --locked --package tidegate-core golden
+
+.PHONY: fmt
+fmt: ## Format the code
+	cargo fmt --all
+
+.PHONY: controlplane
+controlplane: ## Build kube-apiserver, kube-controller-manager, kubectl and etcd into the cache (once, about 6 minutes)
+	@hack/controlplane/build.sh > /dev/null
+
+.PHONY: tools
+tools: $(TOOLS)/cargo-deny-$(CARGO_DENY_VERSION) $(TOOLS)/cargo-machete-$(CARGO_MACHETE_VERSION) ## Install the lint tools into the cache (once)
+
+$(TOOLS)/cargo-deny-$(CARGO_DENY_VERSION):
+	cargo install cargo-deny --version $(CARGO_DENY_VERSION) --locked --no-default-features --root $(CACHE)/tools
+	@touch $@
+
+$(TOOLS)/cargo-machete-$(CARGO_MACHETE_VERSION):
+	cargo install cargo-machete --version $(CARGO_MACHETE_VERSION) --locked --root $(CACHE)/tools
+	@touch $@

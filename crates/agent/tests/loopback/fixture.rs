@@ -1,0 +1,169 @@
+//! A controller for tests: an authority, a signing key, and whatever it signs, all for endpoint ws-042 of fleet berlin.
+//! Shared by the agent's own tests and by those over the network.
+
+use std::collections::BTreeSet;
+
+use rcgen::{
+    BasicConstraints, CertificateParams, CertificateSigningRequestParams, DnType, ExtendedKeyUsagePurpose, IsCa,
+    Issuer, KeyPair, PKCS_ED25519, PublicKeyData, SanType,
+};
+use tidegate_core::envelope::{Envelope, SigningKey, sign};
+use tidegate_core::grant::{GrantBody, PinnedPolicy};
+use tidegate_core::interval::{Instant, Interval};
+use tidegate_core::manifest::{Manifest, PartEntry, PartName, RequestSummary, etag};
+use tidegate_core::name::{Digest, EndpointRef, FleetRef, Named};
+use tidegate_core::part::{Body, Header, PartKind, SCHEMA};
+use tidegate_core::placement::{PlacedAccount, PlacementBody};
+use tidegate_core::policy::{Access, Elevation, Mode, PolicyBody, PolicyRef};
+use tidegate_core::target::{AccountTarget, EndpointTarget, Selector, Targets};
+use tidegate_core::trust::{TrustBundle, TrustedKey, pin_of_spki};
+use tidegate_core::wire::SnapshotBody;
+
+/// The installation.
+pub const TRUST_DOMAIN: &str = "tidegate.test";
+/// The endpoint's identity, without uid.
+pub const ENDPOINT: &str = "spiffe://tidegate.test/fleet/berlin/endpoint/ws-042";
+
+/// An authority and a signing key.
+pub struct Controller {
+    /// Issues certificates.
+    pub authority: Issuer<'static, KeyPair>,
+    /// The authority's own certificate, PEM.
+    pub certificate: String,
+    signing: SigningKey,
+}
+
+/// What a gateway serves.
+pub struct Served {
+    /// The manifest's ETag, quoted.
+    pub etag: String,
+    /// Manifest and parts.
+    pub body: SnapshotBody,
+}
+
+/// A part before it is put into a manifest.
+pub type Piece = (PartName, Envelope);
+
+pub fn endpoint() -> EndpointRef {
+    Named { name: "ws-042".parse().unwrap(), uid: "uid-1".parse().unwrap() }
+}
+
+fn ed25519() -> KeyPair {
+    KeyPair::generate_for(&PKCS_ED25519).unwrap()
+}
+
+fn fleet() -> FleetRef {
+    Named { name: "berlin".parse().unwrap(), uid: "uid-berlin".parse().unwrap() }
+}
+
+// === impl Controller ===
+
+impl Controller {
+    pub fn new() -> Self {
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(DnType::CommonName, "Tidegate test authority");
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = ed25519();
+        let certificate = params.self_signed(&key).unwrap().pem();
+        let signing = SigningKey::from_pkcs8(ed25519().serialized_der()).unwrap();
+        Self { authority: Issuer::new(params, key), certificate, signing }
+    }
+
+    /// What people give to agents.
+    pub fn pin(&self) -> Digest {
+        pin_of_spki(&self.authority.key().subject_public_key_info())
+    }
+
+    pub fn bundle(&self) -> TrustBundle {
+        let authority = SigningKey::from_pkcs8(self.authority.key().serialized_der()).unwrap();
+        let trusted = TrustedKey {
+            public_key: self.signing.public_key(),
+            roles: BTreeSet::from([PartKind::Placement, PartKind::Policy, PartKind::Grant]),
+            expiration_time: Instant::MAX,
+        };
+        let authorities = vec![self.certificate.clone()];
+        TrustBundle::seal(TRUST_DOMAIN, authorities, vec![trusted], &authority, Instant::from_second(0)).unwrap()
+    }
+
+    /// A certificate for the key of this request (PEM), as `id` and for this use.
+    pub fn issue(&self, csr: &str, id: &str, usage: ExtendedKeyUsagePurpose) -> String {
+        let mut request = CertificateSigningRequestParams::from_pem(csr).unwrap();
+        request.params.subject_alt_names = vec![SanType::URI(id.try_into().unwrap())];
+        request.params.extended_key_usages = vec![usage];
+        request.signed_by(&self.authority).unwrap().pem()
+    }
+
+    /// A part of this name, signed.
+    pub fn sign<B: Body>(&self, name: &str, body: B, sequence: u64, issued: Instant) -> Piece {
+        let header = Header {
+            schema: SCHEMA,
+            trust_domain: TRUST_DOMAIN.to_owned(),
+            fleet: fleet(),
+            sequence,
+            issued_time: issued,
+        };
+        (name.parse().unwrap(), sign(body, header, &self.signing).unwrap().envelope)
+    }
+
+    /// Accounts alice and bob, no labels; issued at the start of 1970.
+    pub fn placement(&self, sequence: u64) -> Piece {
+        let account = |name: &str| PlacedAccount { name: name.parse().unwrap(), groups: BTreeSet::new() };
+        let accounts = vec![account("alice"), account("bob")];
+        let body = PlacementBody { endpoint: endpoint(), labels: Default::default(), accounts };
+        self.sign("placement", body, sequence, Instant::from_second(0))
+    }
+
+    /// A grant for alice, answering the request of this name, whose uid is `<name>-uid`.
+    pub fn grant(&self, request: &str, interval: Interval) -> Piece {
+        let body = GrantBody {
+            endpoint: endpoint(),
+            request: Named { name: request.parse().unwrap(), uid: format!("{request}-uid").parse().unwrap() },
+            account: "alice".parse().unwrap(),
+            policy: PinnedPolicy {
+                name: "dev-tools".parse().unwrap(),
+                uid: "policy-uid".parse().unwrap(),
+                generation: 1,
+                digest: Digest::of(b""),
+            },
+            elevation: Elevation { mode: Mode::AnyApplication },
+            not_before: interval.start,
+            not_after: interval.end,
+        };
+        self.sign(&format!("grant/{request}-uid"), body, 1, interval.start)
+    }
+
+    /// A policy that gives everyone this window; its uid is `window-uid`.
+    pub fn window(&self, window: Interval, sequence: u64) -> Piece {
+        let body = PolicyBody {
+            policy: PolicyRef { name: "window".parse().unwrap(), uid: "window-uid".parse().unwrap(), generation: 1 },
+            targets: Targets {
+                endpoints: EndpointTarget::Selector(Selector::default()),
+                accounts: AccountTarget { everyone: true, ..AccountTarget::default() },
+            },
+            elevation: Elevation { mode: Mode::AnyApplication },
+            access: Access::Window { window },
+        };
+        self.sign("policy/window-uid", body, sequence, Instant::from_second(0))
+    }
+}
+
+// === impl Served ===
+
+impl Served {
+    /// These parts and requests, as a gateway puts them together.
+    pub fn new(parts: &[Piece], requests: Vec<RequestSummary>) -> Self {
+        let entry = |(name, envelope): &Piece| PartEntry {
+            name: name.clone(),
+            digest: envelope.digest(),
+            size: envelope.payload.len() as u64,
+        };
+        let mut manifest = Manifest::new(fleet().name, endpoint(), parts.iter().map(entry).collect(), Vec::new());
+        manifest.requests = requests;
+        let bytes = manifest.to_bytes();
+        let body = SnapshotBody {
+            manifest: serde_json::from_slice(&bytes).unwrap(),
+            parts: parts.iter().map(|(_, envelope)| (envelope.digest(), envelope.clone())).collect(),
+        };
+        Self { etag: etag(&bytes), body }
+    }
+}

@@ -1,0 +1,188 @@
+//! Every flag and environment variable of both servers, checked as they are read. A flag wins over its variable.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use clap::Parser;
+use tidegate_core::interval::parse_duration;
+use tidegate_core::name::FleetName;
+use tidegate_core::spiffe::is_trust_domain;
+use tidegate_core::wire::limit;
+use tracing_subscriber::filter::Targets;
+
+use crate::telemetry::LogFormat;
+
+/// What both servers take.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Common {
+    /// Where /healthz, /readyz and /metrics are served, without TLS; port 0 picks a free one and logs it.
+    #[arg(long, env = "TIDEGATE_ADMIN_ADDRESS", value_name = "IP:PORT", default_value = "0.0.0.0:8081")]
+    pub admin_address: SocketAddr,
+    /// What is logged: a level (error, warn, info, debug, trace), or target=level pairs separated by commas.
+    #[arg(long, env = "TIDEGATE_LOG_LEVEL", value_name = "LEVEL", default_value = "info")]
+    pub log_level: Targets,
+    /// How log lines are written to standard error.
+    #[arg(long, env = "TIDEGATE_LOG_FORMAT", value_name = "FORMAT", default_value = "json")]
+    pub log_format: LogFormat,
+}
+
+/// The gateway: serves agents what the controller has signed.
+#[derive(Debug, Clone, Parser)]
+#[command(name = "gateway", version)]
+pub struct GatewayArgs {
+    /// Taken by both servers.
+    #[command(flatten)]
+    pub common: Common,
+    /// Where agents connect, TLS 1.3; port 0 picks a free one and logs it.
+    #[arg(long, env = "TIDEGATE_ADDRESS", value_name = "IP:PORT", default_value = "0.0.0.0:8443")]
+    pub address: SocketAddr,
+    /// Folder with tls.crt and tls.key (this server's certificate) and ca.crt (who signs endpoint certificates); read again
+    /// every minute.
+    #[arg(long, env = "TIDEGATE_TLS_DIR", value_name = "DIR")]
+    pub tls_dir: PathBuf,
+    /// Folder with trust.json, the trust bundle that agents are given; read again every minute.
+    #[arg(long, env = "TIDEGATE_TRUST_DIR", value_name = "DIR")]
+    pub trust_dir: PathBuf,
+    /// Longest time a poll is held when nothing changes, 1s to 55s.
+    #[arg(long, env = "TIDEGATE_POLL_HOLD", value_name = "DURATION", default_value = "55s", value_parser = poll_hold)]
+    pub poll_hold: Duration,
+}
+
+/// The controller: judges requests, signs grants and certificates.
+#[derive(Debug, Clone, Parser)]
+#[command(name = "controller", version)]
+pub struct ControllerArgs {
+    /// Taken by both servers.
+    #[command(flatten)]
+    pub common: Common,
+    /// The namespace that holds the controller's own Secrets.
+    #[arg(long, env = "TIDEGATE_NAMESPACE", value_name = "NAME", default_value = "tidegate-system", value_parser = namespace)]
+    pub namespace: String,
+    /// Names this installation in certificates and signed parts; it can never change later.
+    #[arg(long, env = "TIDEGATE_TRUST_DOMAIN", value_name = "NAME", default_value = "tidegate.local", value_parser = trust_domain)]
+    pub trust_domain: String,
+    /// A DNS name or IP address by which agents reach the gateway; repeatable. Goes into its certificate. Default:
+    /// tidegate-gateway.<namespace>.svc, localhost and 127.0.0.1.
+    #[arg(long, env = "TIDEGATE_GATEWAY_HOSTNAME", value_name = "HOST", value_delimiter = ',')]
+    pub gateway_hostname: Vec<Host>,
+}
+
+/// A DNS name or IP address, as a certificate names a server.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Host {
+    /// Lower case, without a trailing dot.
+    Dns(String),
+    /// An address.
+    Ip(IpAddr),
+}
+
+// === impl ControllerArgs ===
+
+impl ControllerArgs {
+    /// The names of the gateway's certificate: those given, else the defaults for this namespace.
+    #[must_use]
+    pub fn gateway_hosts(&self) -> Vec<Host> {
+        if !self.gateway_hostname.is_empty() {
+            return self.gateway_hostname.clone();
+        }
+        vec![
+            Host::Dns(format!("tidegate-gateway.{}.svc", self.namespace)),
+            Host::Dns("localhost".to_owned()),
+            Host::Ip(IpAddr::from([127, 0, 0, 1])),
+        ]
+    }
+}
+
+// === impl Host ===
+
+impl FromStr for Host {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if let Ok(address) = text.parse() {
+            return Ok(Self::Ip(address));
+        }
+        let name = text.to_ascii_lowercase();
+        let numeric = name.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+        if name.len() <= 253 && !numeric && name.split('.').all(|label| label.parse::<FleetName>().is_ok()) {
+            return Ok(Self::Dns(name));
+        }
+        Err("give a DNS name such as tidegate.example.com, or an IP address, without scheme and port".to_owned())
+    }
+}
+
+impl fmt::Display for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Dns(name) => f.write_str(name),
+            Self::Ip(address) => address.fmt(f),
+        }
+    }
+}
+
+fn namespace(text: &str) -> Result<String, String> {
+    let is_label = text.parse::<FleetName>().is_ok();
+    is_label.then(|| text.to_owned()).ok_or_else(|| "give a lower case DNS label of at most 63 characters".to_owned())
+}
+
+fn trust_domain(text: &str) -> Result<String, String> {
+    if is_trust_domain(text) {
+        return Ok(text.to_owned());
+    }
+    Err("give at most 255 lower case letters, digits, dots, dashes and underscores, such as tidegate.example.com"
+        .to_owned())
+}
+
+fn poll_hold(text: &str) -> Result<Duration, String> {
+    let hold = parse_duration(text).map_err(|e| e.to_string())?;
+    if (Duration::from_secs(1)..=limit::POLL_HOLD).contains(&hold) {
+        return Ok(hold);
+    }
+    Err("give 1s to 55s".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn both_command_lines_are_well_formed() {
+        GatewayArgs::command().debug_assert();
+        ControllerArgs::command().debug_assert();
+    }
+
+    #[test]
+    fn the_gateway_is_reached_by_its_service_and_locally_unless_told_otherwise() {
+        let args = ControllerArgs::try_parse_from(["controller", "--namespace", "tide"]).unwrap();
+        let hosts: Vec<_> = args.gateway_hosts().iter().map(ToString::to_string).collect();
+        assert_eq!(hosts, ["tidegate-gateway.tide.svc", "localhost", "127.0.0.1"]);
+        let given = ["controller", "--gateway-hostname", "Gate.example.com", "--gateway-hostname", "::1"];
+        let args = ControllerArgs::try_parse_from(given).unwrap();
+        assert_eq!(args.gateway_hosts(), [Host::Dns("gate.example.com".to_owned()), Host::Ip("::1".parse().unwrap())]);
+    }
+
+    #[test]
+    fn bad_values_are_refused_by_the_name_of_their_flag() {
+        let gateway = ["gateway", "--tls-dir", "a", "--trust-dir", "b"];
+        for bad in [["--poll-hold", "56s"], ["--poll-hold", "0s"], ["--address", "nowhere"], ["--log-level", "loud=9"]]
+        {
+            let error = GatewayArgs::try_parse_from(gateway.into_iter().chain(bad)).unwrap_err().to_string();
+            assert!(error.contains(bad[0]), "{error}");
+        }
+        for bad in [
+            ["--namespace", "Tide"],
+            ["--trust-domain", "Tide"],
+            ["--trust-domain", ""],
+            ["--gateway-hostname", "https://gate"],
+            ["--gateway-hostname", "1.2.3"],
+        ] {
+            let error = ControllerArgs::try_parse_from(["controller"].into_iter().chain(bad)).unwrap_err().to_string();
+            assert!(error.contains(bad[0]), "{error}");
+        }
+    }
+}

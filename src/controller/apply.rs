@@ -1,0 +1,95 @@
+//! Writes our kinds: status by compare-and-set and only where it differs, the finalizer, Events. Every write carries the
+//! resourceVersion that was judged, so a stale cache or an old leader loses instead of overwriting.
+
+use std::fmt::Debug;
+
+use k8s_openapi::api::core::v1::ObjectReference;
+use kube::api::{Patch, PatchParams, PostParams};
+use kube::runtime::events::{self, EventType, Recorder};
+use kube::{Api, Client, Resource, ResourceExt};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::json;
+use tidegate_api::ElevationRequest;
+use tidegate_api::names::{CONTROLLER, REVOKE_FINALIZER};
+use tidegate_core::lifecycle::Event;
+
+use super::error::Error;
+
+/// Longest note of an Event, in bytes (the API server's limit is 1024).
+const MAX_NOTE: usize = 1000;
+
+/// Replaces the status of an object that was changed only there. The API server answers 409 if it has changed since it
+/// was read.
+///
+/// # Errors
+/// [`Error::Write`]
+pub async fn status<K>(client: &Client, object: &K) -> Result<K, Error>
+where
+    K: Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>,
+    K: Clone + Debug + Serialize + DeserializeOwned,
+{
+    let api = Api::<K>::namespaced(client.clone(), &object.namespace().unwrap_or_default());
+    let params = PostParams { field_manager: Some(CONTROLLER.to_owned()), ..PostParams::default() };
+    let replaced = api.replace_status(&object.name_any(), &params, object).await;
+    replaced.map_err(|source| Error::Write { what: "status", source })
+}
+
+/// Adds or removes the finalizer that keeps a request until its end is recorded.
+///
+/// # Errors
+/// [`Error::Write`]
+pub async fn finalizer(client: &Client, object: &ElevationRequest, wanted: bool) -> Result<(), Error> {
+    let present = object.finalizers().iter().any(|f| f == REVOKE_FINALIZER);
+    if present == wanted {
+        return Ok(());
+    }
+    let mut finalizers = object.finalizers().to_vec();
+    finalizers.retain(|f| f != REVOKE_FINALIZER);
+    if wanted {
+        finalizers.push(REVOKE_FINALIZER.to_owned());
+    }
+    let patch = json!({"metadata": {"finalizers": finalizers, "resourceVersion": object.resource_version()}});
+    let api = Api::<ElevationRequest>::namespaced(client.clone(), &object.namespace().unwrap_or_default());
+    let params = PatchParams { field_manager: Some(CONTROLLER.to_owned()), ..PatchParams::default() };
+    match api.patch(&object.name_any(), &params, &Patch::Merge(patch)).await {
+        Ok(_) => Ok(()),
+        // Deleted meanwhile: nothing is left to keep.
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+        Err(source) => Err(Error::Write { what: "finalizer", source }),
+    }
+}
+
+/// Tells what happened as Events on the request. An Event that cannot be written is logged: it is news, not state.
+pub async fn tell(recorder: &Recorder, object: &ElevationRequest, happened: &[Event]) {
+    let about: ObjectReference = object.object_ref(&());
+    for event in happened {
+        let news = events::Event {
+            type_: if event.kind.is_warning() { EventType::Warning } else { EventType::Normal },
+            reason: event.kind.as_str().to_owned(),
+            note: Some(cut(&event.message, MAX_NOTE)),
+            action: event.kind.as_str().to_owned(),
+            secondary: None,
+        };
+        if let Err(error) = recorder.publish(&news, &about).await {
+            tracing::warn!(%error, request = object.name_any(), reason = event.kind.as_str(), "an Event was not written");
+        }
+    }
+}
+
+fn cut(text: &str, bytes: usize) -> String {
+    let ends = text.char_indices().map(|(start, c)| start + c.len_utf8());
+    text[..ends.take_while(|end| *end <= bytes).last().unwrap_or(0)].to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_note_is_cut_between_characters() {
+        assert_eq!(cut("abc", 10), "abc");
+        assert_eq!(cut("aéz", 2), "a");
+        assert!(cut(&"é".repeat(2000), MAX_NOTE).len() <= MAX_NOTE);
+    }
+}

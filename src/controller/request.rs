@@ -1,0 +1,154 @@
+//! ElevationRequest: fetch, parse, step, apply. What is decided is core's; here is what it is decided on, and the writing.
+
+use std::sync::Arc;
+
+use kube::runtime::controller::Action;
+use kube::runtime::reflector::ObjectRef;
+use kube::{Api, Resource, ResourceExt};
+use serde::de::DeserializeOwned;
+use tidegate_api::{ElevationRequest, JitPolicy, ManagedEndpoint};
+use tidegate_core::endpoint::Endpoint;
+use tidegate_core::envelope;
+use tidegate_core::interval::Instant;
+use tidegate_core::lifecycle::{EventKind, Step, step};
+use tidegate_core::part::{Header, SCHEMA, next_sequence};
+use tidegate_core::policy::Policy;
+use tidegate_core::request::{Lookup, Request};
+
+use super::error::Error;
+use super::{Context, Guard, apply, read, requeue};
+use crate::convert::ConvertError;
+use crate::{audit, clock, convert};
+
+/// What a request refers to.
+struct Referred {
+    policy: Lookup<Policy>,
+    endpoint: Lookup<Endpoint>,
+}
+
+/// One pass over a request. First on what the caches say; whatever would change its state is judged again on policy and endpoint
+/// read live, because a cache is no proof of absence and what people saw is what is granted.
+///
+/// # Errors
+/// See [`Error`].
+pub async fn reconcile(object: Arc<Guard<ElevationRequest>>, context: Arc<Context>) -> Result<Action, Error> {
+    let object = read(&object)?;
+    let request = convert::request(object)?;
+    let referred = cached(object, &context);
+    let mut step = step(&request, &referred.policy, &referred.endpoint, clock::now());
+    if changes_state(&request, &step) {
+        let referred = live(object, &context).await?;
+        step = tidegate_core::lifecycle::step(&request, &referred.policy, &referred.endpoint, clock::now());
+    }
+    let wake = step.wake;
+    record(object, request, step, &context).await?;
+    Ok(requeue(wake))
+}
+
+fn changes_state(request: &Request, step: &Step) -> bool {
+    let before = request.status.as_ref().map(|status| status.state);
+    let after = step.status.as_ref().map(|status| status.state);
+    before != after || step.sign.is_some()
+}
+
+// === fetch ===
+
+fn cached(object: &ElevationRequest, context: &Context) -> Referred {
+    let namespace = object.namespace().unwrap_or_default();
+    let policy = context.policies.get(&ObjectRef::new(&object.spec.policy_name).within(&namespace));
+    let endpoint = context.endpoints.get(&ObjectRef::new(&object.spec.endpoint_name).within(&namespace));
+    Referred {
+        policy: lookup(policy.as_deref(), convert::policy),
+        endpoint: lookup(endpoint.as_deref(), convert::endpoint),
+    }
+}
+
+async fn live(object: &ElevationRequest, context: &Context) -> Result<Referred, Error> {
+    let namespace = object.namespace().unwrap_or_default();
+    let policy = get::<JitPolicy>(context, &namespace, &object.spec.policy_name, "JitPolicy");
+    let endpoint = get::<ManagedEndpoint>(context, &namespace, &object.spec.endpoint_name, "ManagedEndpoint");
+    let (policy, endpoint) = futures::future::try_join(policy, endpoint).await?;
+    Ok(Referred {
+        policy: lookup(policy.as_ref(), convert::policy),
+        endpoint: lookup(endpoint.as_ref(), convert::endpoint),
+    })
+}
+
+async fn get<K>(context: &Context, namespace: &str, name: &str, what: &'static str) -> Result<Option<Guard<K>>, Error>
+where
+    K: Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>,
+    K: Clone + std::fmt::Debug + DeserializeOwned,
+{
+    let api = Api::<Guard<K>>::namespaced(context.client.clone(), namespace);
+    api.get_opt(name).await.map_err(|source| Error::Fetch { what, source })
+}
+
+/// An object that is being deleted is as good as gone: nothing new may hang on it.
+fn lookup<K: Resource, T>(found: Option<&Guard<K>>, parse: impl Fn(&K) -> Result<T, ConvertError>) -> Lookup<T> {
+    let Some(found) = found else { return Lookup::Missing };
+    if found.meta().deletion_timestamp.is_some() {
+        return Lookup::Missing;
+    }
+    match read(found).map_err(|e| e.to_string()).and_then(|object| parse(object).map_err(|e| e.to_string())) {
+        Ok(parsed) => Lookup::Found(parsed),
+        Err(why) => Lookup::Unreadable(why),
+    }
+}
+
+// === apply ===
+
+/// Writes what the step says, in one compare-and-set, then tells it. The finalizer comes after the first status and goes with
+/// the last one, so it is never between an approval and its delivery.
+async fn record(object: &ElevationRequest, request: Request, step: Step, context: &Context) -> Result<(), Error> {
+    let Some(status) = step.status.clone() else { return Ok(()) };
+    let now = clock::now();
+    let signed = match &step.sign {
+        Some(grant) => Some(sign(object, grant.clone(), context, now).await?),
+        None => object.status.as_ref().and_then(|status| status.signed.clone()),
+    };
+    let next = convert::request_status(object, &status, signed, now);
+    let mut written = object.clone();
+    if object.status.as_ref() != Some(&next) {
+        written.status = Some(next);
+        written = apply::status(&context.client, &written).await?;
+        tell(object, &request, &step, context, now).await;
+    }
+    let keep = !status.state.is_final();
+    if !keep || object.metadata.deletion_timestamp.is_none() {
+        apply::finalizer(&context.client, &written, keep).await?;
+    }
+    Ok(())
+}
+
+async fn sign(
+    object: &ElevationRequest,
+    grant: tidegate_core::grant::GrantBody,
+    context: &Context,
+    now: Instant,
+) -> Result<tidegate_api::Signed, Error> {
+    let fleet = context.fleet(&object.namespace().unwrap_or_default()).await?;
+    let header = Header {
+        schema: SCHEMA,
+        trust_domain: context.trust_domain.clone(),
+        fleet,
+        sequence: next_sequence(None, now),
+        issued_time: now,
+    };
+    Ok(convert::from_signed(&envelope::sign(grant, header, &context.keys.signing)?))
+}
+
+/// Audit lines, Events and the metric of what has been written.
+async fn tell(object: &ElevationRequest, request: &Request, step: &Step, context: &Context, now: Instant) {
+    let judged = Request { status: step.status.clone(), ..request.clone() };
+    if let Ok(fleet) = object.namespace().unwrap_or_default().parse() {
+        for event in &step.events {
+            audit::record(&mut std::io::stdout().lock(), &fleet, &judged, event, now);
+        }
+    }
+    if step.events.iter().any(|event| event.kind == EventKind::Expired)
+        && let Some(granted) = judged.status.as_ref().and_then(|status| status.granted)
+    {
+        context.metrics.expired(granted.end.until(now));
+    }
+    apply::tell(&context.recorder, object, &step.events).await;
+}

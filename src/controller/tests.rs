@@ -1,0 +1,299 @@
+//! Scenarios: the exact calls of one pass over a request against a mock API server, and what happens when each of them fails.
+
+use std::sync::Mutex;
+
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::BodyExt;
+use kube::Resource;
+use kube::client::Body;
+use kube::runtime::reflector;
+use kube::runtime::watcher::Event;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use tidegate_api::ElevationRequest;
+use tidegate_api::names::{DECISION_PREFIX, REVOKE_FINALIZER};
+use tower::service_fn;
+
+use super::*;
+use crate::signing;
+
+const REQUEST: &str = "/apis/tidegate.dev/v1alpha1/namespaces/berlin/elevationrequests/er-1";
+const POLICY: &str = "/apis/tidegate.dev/v1alpha1/namespaces/berlin/jitpolicies/dev-tools";
+const ENDPOINT: &str = "/apis/tidegate.dev/v1alpha1/namespaces/berlin/managedendpoints/ws-042";
+const EVENTS: &str = "/apis/events.k8s.io/v1/namespaces/berlin/events";
+
+fn policy() -> Value {
+    json!({
+        "apiVersion": "tidegate.dev/v1alpha1", "kind": "JitPolicy",
+        "metadata": {"name": "dev-tools", "namespace": "berlin", "uid": "p-1", "generation": 1},
+        "spec": {
+            "targets": {"endpoints": {"selector": {}}, "accounts": {"everyone": true}},
+            "elevation": {"mode": "AnyApplication"},
+            "access": {"type": "OnRequest", "onRequest": {"duration": {"min": "1s"}}},
+        },
+    })
+}
+
+fn endpoint() -> Value {
+    json!({
+        "apiVersion": "tidegate.dev/v1alpha1", "kind": "ManagedEndpoint",
+        "metadata": {"name": "ws-042", "namespace": "berlin", "uid": "e-1"},
+        "spec": {"accounts": [{"name": "alice", "identities": ["alice@corp"]}]},
+    })
+}
+
+fn request() -> Value {
+    json!({
+        "apiVersion": "tidegate.dev/v1alpha1", "kind": "ElevationRequest",
+        "metadata": {"name": "er-1", "namespace": "berlin", "uid": "r-1", "generation": 1, "resourceVersion": "7"},
+        "spec": {
+            "policyName": "dev-tools", "endpointName": "ws-042", "account": "alice", "requester": "alice@corp",
+            "reason": "Installing the toolchain",
+        },
+    })
+}
+
+/// What a mock API server was asked: `METHOD path`, and the bodies of what was written.
+#[derive(Default)]
+struct Asked {
+    calls: Vec<String>,
+    bodies: Vec<Value>,
+}
+
+/// A context whose API server knows the three objects and answers writes with what was sent; the call that begins with `failing` is
+/// answered with this status.
+struct Scenario {
+    context: Arc<Context>,
+    asked: Arc<Mutex<Asked>>,
+}
+
+fn scenario(failing: Option<(&'static str, StatusCode)>, absent: &[&'static str]) -> Scenario {
+    let asked = Arc::new(Mutex::new(Asked::default()));
+    let (log, absent) = (Arc::clone(&asked), absent.to_vec());
+    let api = service_fn(move |call: Request<Body>| {
+        let (log, absent) = (Arc::clone(&log), absent.clone());
+        async move {
+            let line = format!("{} {}", call.method(), call.uri().path());
+            let method = call.method().clone();
+            let sent = call.into_body().collect().await?.to_bytes();
+            let sent: Value = serde_json::from_slice(&sent).unwrap_or(Value::Null);
+            let mut log = log.lock().unwrap();
+            log.calls.push(line.clone());
+            if method != Method::GET {
+                log.bodies.push(sent.clone());
+            }
+            let refused = failing.filter(|(start, _)| line.starts_with(start)).map(|(_, status)| status);
+            let known = [(POLICY, policy()), (ENDPOINT, endpoint()), (REQUEST, request())];
+            let found = known.into_iter().find(|(path, _)| line.ends_with(path) && !absent.contains(path));
+            let (status, body) = match (refused, method) {
+                (Some(status), _) => (status, json!({"kind": "Status", "code": status.as_u16(), "reason": "Refused"})),
+                (None, Method::GET) => match found {
+                    Some((_, object)) => (StatusCode::OK, object),
+                    None => (StatusCode::NOT_FOUND, json!({"kind": "Status", "code": 404, "reason": "NotFound"})),
+                },
+                (None, Method::PATCH) => (StatusCode::OK, request()),
+                (None, _) => (StatusCode::OK, sent),
+            };
+            let body = Body::from(serde_json::to_vec(&body).unwrap());
+            Ok::<_, tower::BoxError>(Response::builder().status(status).body(body).unwrap())
+        }
+    });
+    Scenario { context: Arc::new(context(Client::new(api, "default"))), asked }
+}
+
+fn context(client: Client) -> Context {
+    let ca = signing::Authority::generate("tidegate.test", clock::now()).unwrap();
+    let keys = Keys {
+        signing: signing::signing_key(&signing::generate_key().unwrap()).unwrap(),
+        authority: signing::Authority::load(&ca.certificate, &ca.key).unwrap(),
+    };
+    let namespace = json!({"metadata": {"name": "berlin", "uid": "n-1"}});
+    Context {
+        recorder: Recorder::new(client.clone(), Reporter { controller: CONTROLLER.to_owned(), instance: None }),
+        client,
+        keys,
+        trust_domain: "tidegate.test".to_owned(),
+        policies: store(policy()),
+        endpoints: store(endpoint()),
+        certificates: reflector::store().0,
+        namespaces: store(namespace),
+        metrics: ControllerMetrics::new(&Metrics::new("controller").unwrap()).unwrap(),
+    }
+}
+
+/// A cache that holds one object.
+fn store<K>(object: Value) -> Store<K>
+where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + 'static,
+{
+    let (store, mut writer) = reflector::store();
+    writer.apply_watcher_event(&Event::Apply(serde_json::from_value(object).unwrap()));
+    store
+}
+
+/// One pass over the object: what was called, what was written, and whether the pass succeeded.
+async fn pass(scenario: &Scenario, object: Value) -> (Result<Action, Error>, Vec<String>, Vec<Value>) {
+    let object: Guard<ElevationRequest> = serde_json::from_value(object).unwrap();
+    let result = request::reconcile(Arc::new(object), Arc::clone(&scenario.context)).await;
+    let mut asked = scenario.asked.lock().unwrap();
+    (result, std::mem::take(&mut asked.calls), std::mem::take(&mut asked.bodies))
+}
+
+/// The request as it stands after a pass that wrote a status.
+async fn judged(mut object: Value) -> Value {
+    let (result, _, bodies) = pass(&scenario(None, &[]), object.clone()).await;
+    result.unwrap();
+    object["status"] = bodies[0]["status"].clone();
+    object["metadata"]["finalizers"] = json!([REVOKE_FINALIZER]);
+    object
+}
+
+fn decided(mut object: Value, slot: u32, line: &str) -> Value {
+    object["metadata"]["annotations"][format!("{DECISION_PREFIX}{slot}")] = json!(line);
+    object
+}
+
+fn call(method: &str, path: &str) -> String {
+    format!("{method} {path}")
+}
+
+#[tokio::test]
+async fn acceptance_reads_live_writes_status_tells_and_then_adds_the_finalizer() {
+    let (result, calls, bodies) = pass(&scenario(None, &[]), request()).await;
+    result.unwrap();
+    let status = format!("{REQUEST}/status");
+    assert_eq!(
+        calls,
+        [
+            call("GET", POLICY),
+            call("GET", ENDPOINT),
+            call("PUT", &status),
+            call("POST", EVENTS),
+            call("PATCH", REQUEST)
+        ]
+    );
+    assert_eq!(bodies[0]["metadata"]["resourceVersion"], "7", "every write carries what was judged");
+    assert_eq!(bodies[0]["status"]["state"], "Pending");
+    assert_eq!(bodies[1]["reason"], "Accepted");
+    assert_eq!(bodies[2]["metadata"]["finalizers"], json!([REVOKE_FINALIZER]));
+}
+
+#[tokio::test]
+async fn approval_is_one_write_between_decision_and_delivery() {
+    let pending = judged(request()).await;
+    let (result, calls, bodies) = pass(&scenario(None, &[]), decided(pending, 1, "bob@corp approve for=10s")).await;
+    result.unwrap();
+    let status = format!("{REQUEST}/status");
+    let expected =
+        [call("GET", POLICY), call("GET", ENDPOINT), call("PUT", &status), call("POST", EVENTS), call("POST", EVENTS)];
+    assert_eq!(calls, expected);
+    assert_eq!(bodies[0]["status"]["state"], "Active");
+    assert_eq!(bodies[0]["status"]["duration"], "10s");
+    assert!(bodies[0]["status"]["signed"]["digest"].as_str().unwrap().starts_with("sha256:"));
+    assert_eq!((&bodies[1]["reason"], &bodies[2]["reason"]), (&json!("Approved"), &json!("Activated")));
+}
+
+#[tokio::test]
+async fn a_pass_that_changes_nothing_calls_nothing() {
+    let pending = judged(request()).await;
+    let (result, calls, _) = pass(&scenario(None, &[]), pending.clone()).await;
+    result.unwrap();
+    assert_eq!(calls, [""; 0]);
+    let active = judged(decided(pending, 1, "bob@corp approve")).await;
+    let (result, calls, _) = pass(&scenario(None, &[]), active).await;
+    result.unwrap();
+    assert_eq!(calls, [""; 0]);
+}
+
+#[tokio::test]
+async fn the_end_is_written_and_the_finalizer_released() {
+    let pending = judged(request()).await;
+    let mut active = judged(decided(pending, 1, "bob@corp approve for=10s")).await;
+    active["status"]["startTime"] = json!("2026-01-01T10:00:00Z");
+    active["status"]["expirationTime"] = json!("2026-01-01T10:00:10Z");
+    let (result, calls, bodies) = pass(&scenario(None, &[]), active).await;
+    result.unwrap();
+    let status = format!("{REQUEST}/status");
+    assert_eq!(calls[2..], [call("PUT", &status), call("POST", EVENTS), call("PATCH", REQUEST)]);
+    assert_eq!(bodies[0]["status"]["state"], "Expired");
+    assert!(bodies[0]["status"]["signed"].is_null());
+    assert_eq!(bodies[2]["metadata"]["finalizers"], json!([]));
+}
+
+#[tokio::test]
+async fn a_deleted_request_is_revoked_before_it_is_let_go() {
+    let pending = judged(request()).await;
+    let mut active = judged(decided(pending, 1, "bob@corp approve")).await;
+    active["metadata"]["deletionTimestamp"] = json!("2026-11-22T10:00:00Z");
+    let (result, calls, bodies) = pass(&scenario(None, &[]), active).await;
+    result.unwrap();
+    assert_eq!(bodies[0]["status"]["state"], "Revoked");
+    assert_eq!(calls.last().unwrap(), &call("PATCH", REQUEST));
+}
+
+#[tokio::test]
+async fn a_cache_is_no_proof_that_a_policy_exists() {
+    // The cache still holds the policy; the API server does not: nothing is accepted under it.
+    let (result, _, bodies) = pass(&scenario(None, &[POLICY]), request()).await;
+    result.unwrap();
+    assert_eq!(bodies[0]["status"]["state"], "Declined");
+    let conditions = bodies[0]["status"]["conditions"].as_array().unwrap();
+    assert_eq!(conditions[0]["reason"], "PolicyNotFound");
+}
+
+#[tokio::test]
+async fn a_cache_is_no_proof_that_a_policy_is_gone() {
+    let mut scenario = scenario(None, &[]);
+    let context = Arc::get_mut(&mut scenario.context).unwrap();
+    context.policies = reflector::store().0;
+    let (result, _, bodies) = pass(&scenario, request()).await;
+    result.unwrap();
+    assert_eq!(bodies[0]["status"]["state"], "Pending");
+}
+
+#[tokio::test]
+async fn each_call_that_fails_before_the_write_changes_nothing_and_is_tried_again() {
+    let pending = judged(request()).await;
+    let approved = decided(pending, 1, "bob@corp approve");
+    for (start, status) in [
+        ("GET /apis/tidegate.dev/v1alpha1/namespaces/berlin/jitpolicies", StatusCode::INTERNAL_SERVER_ERROR),
+        ("GET /apis/tidegate.dev/v1alpha1/namespaces/berlin/managedendpoints", StatusCode::FORBIDDEN),
+        ("PUT /apis/tidegate.dev", StatusCode::CONFLICT),
+        ("PUT /apis/tidegate.dev", StatusCode::FORBIDDEN),
+        ("PUT /apis/tidegate.dev", StatusCode::SERVICE_UNAVAILABLE),
+    ] {
+        let (result, calls, _) = pass(&scenario(Some((start, status)), &[]), approved.clone()).await;
+        let error = result.err().unwrap_or_else(|| panic!("{start} {status}"));
+        assert_eq!(error.is_conflict(), status == StatusCode::CONFLICT);
+        assert!(!calls.iter().any(|call| call.starts_with("POST") || call.starts_with("PATCH")), "{calls:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_event_that_cannot_be_written_holds_nothing_up() {
+    let failing = Some(("POST /apis/events.k8s.io", StatusCode::FORBIDDEN));
+    let (result, calls, _) = pass(&scenario(failing, &[]), request()).await;
+    result.unwrap();
+    assert_eq!(calls.last().unwrap(), &call("PATCH", REQUEST));
+}
+
+#[tokio::test]
+async fn a_finalizer_that_is_missing_is_added_by_the_next_pass() {
+    let failing = Some(("PATCH /apis/tidegate.dev", StatusCode::CONFLICT));
+    let (result, _, bodies) = pass(&scenario(failing, &[]), request()).await;
+    assert!(result.err().unwrap().is_conflict());
+    let mut object = request();
+    object["status"] = bodies[0]["status"].clone();
+    let (result, calls, _) = pass(&scenario(None, &[]), object).await;
+    result.unwrap();
+    assert_eq!(calls, [call("PATCH", REQUEST)]);
+}
+
+#[tokio::test]
+async fn a_request_that_does_not_parse_is_left_alone() {
+    let mut object = request();
+    object["status"] = json!({"state": "Paused"});
+    let (result, calls, _) = pass(&scenario(None, &[]), object).await;
+    assert!(result.err().unwrap().to_string().contains("\"Paused\" is not known to this version"));
+    assert_eq!(calls, [""; 0]);
+}

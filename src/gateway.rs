@@ -1,0 +1,138 @@
+//! The gateway: serves agents what the controller has signed. `watch -> parse -> index -> manifest -> waiters`; it holds no
+//! signing key and decides nothing. This file wires the parts together; [`run`] is the process.
+
+mod auth;
+mod enroll;
+mod error;
+mod feed;
+pub mod index;
+mod listener;
+mod manifest;
+mod poll;
+mod router;
+mod served;
+mod tls;
+mod trust;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use tidegate_core::wire::ProblemCode;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use self::auth::{Caller, Peer, authenticate};
+pub use self::enroll::{Enroller, Waits};
+use self::error::HttpError;
+pub use self::listener::Listener;
+pub use self::router::router;
+pub use self::served::Served;
+pub use self::tls::Tls;
+pub use self::trust::Trust;
+use crate::args::{Common, GatewayArgs};
+use crate::clock;
+use crate::metrics::{GatewayMetrics, Metrics};
+use crate::runtime::{Readiness, client, serve_admin};
+
+/// How long an enrolment waits for its certificate.
+const ENROLL_WAITS: Waits = Waits { first: Duration::from_secs(2), later: Duration::from_secs(20) };
+/// Files are read again so often.
+const RELOAD: Duration = Duration::from_secs(60);
+
+/// What the routes share.
+#[derive(Debug)]
+pub struct App {
+    /// What is served.
+    pub served: Arc<Served>,
+    /// Whether it is complete and fresh.
+    pub readiness: Arc<Readiness>,
+    /// The trust bundle.
+    pub trust: Arc<Trust>,
+    /// Passes certificate requests on.
+    pub enroller: Enroller,
+    /// Counts.
+    pub metrics: GatewayMetrics,
+    /// Longest hold of a poll.
+    pub poll_hold: Duration,
+    /// Cancelled when the process stops: held polls are answered.
+    pub stopping: CancellationToken,
+}
+
+// === impl App ===
+
+impl App {
+    fn ready(&self) -> Result<(), HttpError> {
+        self.readiness.fresh(clock::monotonic()).map_err(|causes| {
+            let text = "This gateway has not seen the whole cluster lately. Try again, or another gateway.";
+            HttpError::new(ProblemCode::NotReady, text).because(causes)
+        })
+    }
+
+    /// Who calls? Readiness comes before the endpoint's existence: an unready gateway must not call a certificate void.
+    fn caller(&self, peer: &Peer) -> Result<Caller, HttpError> {
+        if !matches!(peer, Peer::Anonymous) {
+            self.ready()?;
+        }
+        authenticate(peer, &self.trust.trust_domain(), clock::now(), |key| self.served.endpoint_uid(key))
+    }
+}
+
+/// Runs the gateway until `stopping`, then drains.
+///
+/// # Errors
+/// It cannot start, or its watches ended.
+pub async fn run(args: GatewayArgs, stopping: CancellationToken) -> anyhow::Result<()> {
+    let GatewayArgs { common, address, tls_dir, trust_dir, poll_hold } = args;
+    let Common { admin_address, log_level: _, log_format: _ } = common;
+    let readiness = Arc::new(Readiness::new(&feed::WATCHED));
+    let registry = Arc::new(Metrics::new("gateway")?);
+    let metrics = GatewayMetrics::new(&registry)?;
+    let tls = Arc::new(Tls::load(&tls_dir)?);
+    let trust = Arc::new(Trust::load(&trust_dir)?);
+    let client = client(Arc::clone(&readiness)).await.context("no usable Kubernetes configuration")?;
+    serve_admin(admin_address, registry, Arc::clone(&readiness)).await.context("--admin-address")?;
+    let tcp = TcpListener::bind(address).await.context("--address")?;
+    tracing::info!(listener = "agents", address = %tcp.local_addr()?, "listening");
+
+    let served = Arc::new(Served::default());
+    let mut feeding = tokio::spawn(feed::feed(client.clone(), Arc::clone(&served), Arc::clone(&readiness)));
+    tokio::spawn(reload_files(Arc::clone(&tls), Arc::clone(&trust)));
+    let app = Arc::new(App {
+        served,
+        readiness: Arc::clone(&readiness),
+        trust,
+        enroller: Enroller::new(client, ENROLL_WAITS),
+        metrics: metrics.clone(),
+        poll_hold,
+        stopping: stopping.clone(),
+    });
+    let serving = Listener { tcp, tls, router: router(app), metrics }.serve(stopping.clone());
+    let draining = async {
+        stopping.cancelled().await;
+        readiness.drain();
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        () = serving => Ok(()),
+        () = draining => Ok(()),
+        ended = &mut feeding => anyhow::bail!("the watches ended: {ended:?}"),
+    }
+}
+
+/// Follows the rotation of certificates and keys.
+async fn reload_files(tls: Arc<Tls>, trust: Arc<Trust>) {
+    loop {
+        tokio::time::sleep(RELOAD).await;
+        match tls.reload() {
+            Ok(true) => tracing::info!("the TLS files changed; new connections use them"),
+            Ok(false) => {}
+            Err(error) => tracing::warn!(%error, "the TLS files cannot be used; those before stay"),
+        }
+        match trust.reload() {
+            Ok(true) => tracing::info!("the trust bundle changed"),
+            Ok(false) => {}
+            Err(error) => tracing::warn!(%error, "the trust bundle cannot be used; the one before stays"),
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! `GET /v1/snapshot`: the long poll. Answers at once when the endpoint's manifest is not the one the agent has, else when it
+//! changes, when the hold is over, or when this gateway stops.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Extension;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use prometheus::IntGauge;
+use tidegate_core::wire::{Have, ProblemCode, header as names, parse_prefer_wait};
+
+use super::App;
+use super::auth::{Caller, Peer};
+use super::error::HttpError;
+use super::manifest::Rendered;
+
+/// Agents that lose this gateway spread their return over so many seconds.
+const RECONNECT_WINDOW: HeaderValue = HeaderValue::from_static("5");
+/// An agent that was served polls again at once.
+const NEXT_POLL_NOW: HeaderValue = HeaderValue::from_static("0");
+/// An agent that was refused waits.
+const NEXT_POLL_LATER: HeaderValue = HeaderValue::from_static("5");
+
+/// A poll that is held, counted from its creation to its drop, however it ends.
+struct Waiter<'a>(&'a IntGauge);
+
+/// Handles the route.
+pub(super) async fn snapshot(
+    State(app): State<Arc<App>>,
+    Extension(peer): Extension<Peer>,
+    headers: HeaderMap,
+) -> Response {
+    let wait = text(&headers, names::PREFER).and_then(parse_prefer_wait).unwrap_or_default().min(app.poll_hold);
+    let answer = poll(&app, &peer, &headers, wait).await;
+    let served = answer.is_ok();
+    let mut response = answer.unwrap_or_else(IntoResponse::into_response);
+    let applied =
+        HeaderValue::from_str(&format!("wait={}", wait.as_secs())).unwrap_or(HeaderValue::from_static("wait=0"));
+    let next = if served { NEXT_POLL_NOW } else { NEXT_POLL_LATER };
+    for (name, value) in
+        [(names::PREFERENCE_APPLIED, applied), (names::NEXT_POLL, next), (names::RECONNECT_WINDOW, RECONNECT_WINDOW)]
+    {
+        response.headers_mut().insert(HeaderName::from_static(name), value);
+    }
+    response
+}
+
+async fn poll(app: &App, peer: &Peer, headers: &HeaderMap, wait: Duration) -> Result<Response, HttpError> {
+    let caller = app.caller(peer)?;
+    let agent = text(headers, names::AGENT).unwrap_or_default();
+    tracing::debug!(fleet = %caller.key.fleet, endpoint = %caller.key.name, agent, "poll");
+    let known = text(headers, header::IF_NONE_MATCH.as_str());
+    let have = text(headers, names::HAVE).map(Have::parse).unwrap_or_default();
+    let over = tokio::time::sleep(spread(wait, random()));
+    tokio::pin!(over);
+    let mut changes = app.served.subscribe(&caller.key);
+    let _counted = Waiter::new(app.metrics.waiters());
+    let mut is_over = wait.is_zero();
+    loop {
+        let rendered = current(app, peer, &caller)?;
+        if !known.is_some_and(|tags| names_tag(tags, rendered.etag())) {
+            return found(&rendered, &have);
+        }
+        if is_over || app.stopping.is_cancelled() {
+            return not_modified(&rendered);
+        }
+        tokio::select! {
+            change = changes.changed() => if change.is_err() {
+                changes = app.served.subscribe(&caller.key);
+            },
+            () = app.stopping.cancelled() => {}
+            () = &mut over => is_over = true,
+        }
+    }
+}
+
+/// What the caller receives now. Looks at everything again: in the meantime the endpoint may be gone, or this gateway stale.
+fn current(app: &App, peer: &Peer, caller: &Caller) -> Result<Arc<Rendered>, HttpError> {
+    app.caller(peer)?;
+    app.served.manifest(&caller.key).ok_or_else(|| {
+        let text = format!("The placement of {} is not signed yet; the controller does that.", caller.key.name);
+        HttpError::new(ProblemCode::NotReady, text)
+    })
+}
+
+fn found(rendered: &Rendered, have: &Have) -> Result<Response, HttpError> {
+    let body = rendered.answer(have).map_err(HttpError::internal)?;
+    let kind = HeaderValue::from_static("application/json");
+    Ok((StatusCode::OK, [(header::CONTENT_TYPE, kind), (header::ETAG, tag(rendered)?)], body).into_response())
+}
+
+fn not_modified(rendered: &Rendered) -> Result<Response, HttpError> {
+    Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, tag(rendered)?)]).into_response())
+}
+
+fn tag(rendered: &Rendered) -> Result<HeaderValue, HttpError> {
+    HeaderValue::from_str(rendered.etag()).map_err(HttpError::internal)
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name)?.to_str().ok()
+}
+
+/// Does an `If-None-Match` name this tag? `*` does not: an agent names what it has applied.
+fn names_tag(tags: &str, tag: &str) -> bool {
+    tags.split(',').any(|candidate| candidate.trim() == tag)
+}
+
+/// A random point in the last tenth of the hold, so that polls that began together do not end together.
+fn spread(hold: Duration, random: u16) -> Duration {
+    hold - hold / 10 * u32::from(random) / u32::from(u16::MAX)
+}
+
+fn random() -> u16 {
+    let mut bytes = [0; 2];
+    // Without entropy there is no spread, and still an end.
+    let _ = aws_lc_rs::rand::fill(&mut bytes);
+    u16::from_ne_bytes(bytes)
+}
+
+// === impl Waiter ===
+
+impl<'a> Waiter<'a> {
+    fn new(gauge: &'a IntGauge) -> Self {
+        gauge.inc();
+        Self(gauge)
+    }
+}
+
+impl Drop for Waiter<'_> {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hold_ends_in_its_last_tenth() {
+        let hold = Duration::from_secs(50);
+        assert_eq!(spread(hold, 0), hold);
+        assert_eq!(spread(hold, u16::MAX), Duration::from_secs(45));
+        assert!((0..=u16::MAX).all(|r| (Duration::from_secs(45)..=hold).contains(&spread(hold, r))));
+        assert_eq!(spread(Duration::ZERO, u16::MAX), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_tag_is_known_only_if_it_is_named() {
+        assert!(names_tag("\"a\"", "\"a\""));
+        assert!(names_tag("\"b\", \"a\"", "\"a\""));
+        assert!(!names_tag("*", "\"a\""));
+        assert!(!names_tag("a", "\"a\""));
+        assert!(!names_tag("", "\"a\""));
+    }
+}

@@ -1,0 +1,77 @@
+//! The whole route table of the agents' listener, and what surrounds every route: metrics, and an answer even to a panic.
+//! No route has a time-out layer: it would cut the long poll.
+
+use std::any::Any;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{MatchedPath, Request, State};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use http::{HeaderValue, StatusCode, Version, header};
+use tidegate_core::wire::ProblemCode;
+use tower_http::catch_panic::CatchPanicLayer;
+
+use super::App;
+use super::error::HttpError;
+use super::{enroll, poll};
+
+const TRUST: &str = "/v1/trust";
+const ENROLL: &str = "/v1/enroll";
+const SNAPSHOT: &str = "/v1/snapshot";
+
+/// All routes over this state.
+pub fn router(app: Arc<App>) -> Router {
+    Router::new()
+        .route(TRUST, get(trust))
+        .route(ENROLL, post(enroll::enroll))
+        .route(SNAPSHOT, get(poll::snapshot))
+        .fallback(no_route)
+        .method_not_allowed_fallback(no_method)
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(from_fn_with_state(Arc::clone(&app), observe))
+        .with_state(app)
+}
+
+async fn trust(State(app): State<Arc<App>>) -> Response {
+    ([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], app.trust.raw()).into_response()
+}
+
+async fn no_route() -> HttpError {
+    HttpError::new(ProblemCode::NotFound, format!("The routes are GET {TRUST}, POST {ENROLL} and GET {SNAPSHOT}."))
+}
+
+async fn no_method() -> HttpError {
+    HttpError::new(
+        ProblemCode::MethodNotAllowed,
+        format!("The routes are GET {TRUST}, POST {ENROLL} and GET {SNAPSHOT}; this path exists with another method."),
+    )
+}
+
+fn panicked(cause: Box<dyn Any + Send>) -> Response {
+    let text = cause.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| cause.downcast_ref::<String>().map(String::as_str));
+    HttpError::internal(format!("panic: {}", text.unwrap_or("no text"))).into_response()
+}
+
+/// Counts the answer by its row of the route table, and closes the connection of an HTTP/1 caller that is turned away.
+async fn observe(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    let route = row(request.extensions().get::<MatchedPath>().map(MatchedPath::as_str));
+    let version = request.version();
+    let mut response = next.run(request).await;
+    app.metrics.answered(route, response.status());
+    if response.status() == StatusCode::SERVICE_UNAVAILABLE && version < Version::HTTP_2 {
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}
+
+fn row(matched: Option<&str>) -> &'static str {
+    match matched {
+        Some(TRUST) => TRUST,
+        Some(ENROLL) => ENROLL,
+        Some(SNAPSHOT) => SNAPSHOT,
+        Some(_) | None => "none",
+    }
+}

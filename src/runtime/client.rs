@@ -1,0 +1,179 @@
+//! The Kubernetes client. Its watches are short, so that a dead connection is noticed, and each answer counts as progress
+//! for [`Readiness`]; the watcher itself hides bookmarks and renewals.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use http::{Request, Response};
+use kube::client::ClientBuilder;
+use kube::runtime::utils::Backoff;
+use kube::runtime::watcher;
+use kube::{Client, Config};
+use tower::{Layer, Service};
+
+use super::readiness::Readiness;
+use crate::clock;
+
+/// The API server ends a watch after this long, and the watcher starts the next. Two thirds of what counts as stale.
+pub const WATCH_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Longer than a silent watch, so that only a request that is never answered is cut.
+const READ_TIMEOUT: Duration = Duration::from_secs(75);
+
+/// Waits between attempts to list or watch: from 0.2 s doubling to 5 s, each up to a quarter longer. The library's own
+/// back-off reaches 30 s, too long for a revocation after an outage.
+#[derive(Debug, Clone, Default)]
+pub struct WatchRetry {
+    failures: u32,
+}
+
+/// The client of this process: in the cluster by its ServiceAccount, elsewhere by `KUBECONFIG`.
+///
+/// # Errors
+/// No usable configuration, or TLS cannot be set up from it.
+pub async fn client(readiness: Arc<Readiness>) -> anyhow::Result<Client> {
+    let mut config = Config::infer().await?;
+    config.read_timeout = Some(READ_TIMEOUT);
+    config.reset_reader_on_write = true;
+    let count = CountProgress { readiness, clock: clock::monotonic };
+    Ok(ClientBuilder::try_from(config)?.with_layer(&count).build())
+}
+
+/// The settings of every watch.
+#[must_use]
+pub fn watch_config() -> watcher::Config {
+    let seconds = u32::try_from(WATCH_TIMEOUT.as_secs()).unwrap_or(u32::MAX);
+    watcher::Config::default().timeout(seconds)
+}
+
+#[derive(Clone)]
+struct CountProgress {
+    readiness: Arc<Readiness>,
+    clock: fn() -> Duration,
+}
+
+#[derive(Clone)]
+struct Counting<S> {
+    inner: S,
+    count: CountProgress,
+}
+
+// === impl CountProgress ===
+
+impl<S> Layer<S> for CountProgress {
+    type Service = Counting<S>;
+
+    fn layer(&self, inner: S) -> Counting<S> {
+        Counting { inner, count: self.clone() }
+    }
+}
+
+// === impl Counting ===
+
+impl<S, Q, R> Service<Request<Q>> for Counting<S>
+where
+    S: Service<Request<Q>, Response = Response<R>>,
+    S::Future: Send + 'static,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<S::Response, S::Error>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<Q>) -> Self::Future {
+        let watched = watched_plural(request.uri()).map(str::to_owned);
+        let answer = self.inner.call(request);
+        let CountProgress { readiness, clock } = self.count.clone();
+        Box::pin(async move {
+            let response = answer.await?;
+            if let Some(plural) = watched
+                && response.status().is_success()
+            {
+                readiness.progress(&plural, clock());
+            }
+            Ok(response)
+        })
+    }
+}
+
+/// The plural that a watch request is about: the last part of its path.
+fn watched_plural(uri: &http::Uri) -> Option<&str> {
+    let is_watch = uri.query()?.split('&').any(|pair| pair == "watch=true");
+    is_watch.then(|| uri.path().rsplit('/').next()).flatten()
+}
+
+// === impl WatchRetry ===
+
+impl WatchRetry {
+    fn wait(failures: u32, random: u8) -> Duration {
+        let millis = 200u64.saturating_mul(1 << failures.min(10)).min(5000);
+        Duration::from_millis(millis + millis * u64::from(random) / 1024)
+    }
+}
+
+impl Iterator for WatchRetry {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        let mut random = [0];
+        // Without entropy there is no spread, and still a wait.
+        let _ = aws_lc_rs::rand::fill(&mut random);
+        let wait = Self::wait(self.failures, random[0]);
+        self.failures = self.failures.saturating_add(1);
+        Some(wait)
+    }
+}
+
+impl Backoff for WatchRetry {
+    fn reset(&mut self) {
+        self.failures = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+
+    use tower::{ServiceExt, service_fn};
+
+    use super::*;
+
+    async fn is_progress(path_and_query: &str, status: u16) -> bool {
+        let readiness = Arc::new(Readiness::new(&["jitpolicies"]));
+        readiness.filled("jitpolicies", Duration::ZERO);
+        let answer = service_fn(move |_: Request<()>| async move {
+            Ok::<_, Infallible>(Response::builder().status(status).body(()).unwrap())
+        });
+        let count = CountProgress { readiness: Arc::clone(&readiness), clock: || Duration::from_secs(1000) };
+        let uri = format!("https://kube/apis/tidegate.dev/v1alpha1/{path_and_query}");
+        let request = Request::builder().uri(uri).body(()).unwrap();
+        count.layer(answer).oneshot(request).await.unwrap();
+        readiness.check(Duration::from_secs(1000)).is_ok()
+    }
+
+    #[tokio::test]
+    async fn only_an_answered_watch_of_a_watched_kind_is_progress() {
+        assert!(is_progress("jitpolicies?&watch=true&timeoutSeconds=60", 200).await);
+        assert!(is_progress("namespaces/a/jitpolicies?allowWatchBookmarks=true&watch=true", 200).await);
+        assert!(!is_progress("jitpolicies?watch=true", 410).await);
+        assert!(!is_progress("jitpolicies?limit=500", 200).await);
+        assert!(!is_progress("jitpolicies", 200).await);
+        assert!(!is_progress("pods?watch=true", 200).await);
+    }
+
+    #[test]
+    fn waits_double_to_five_seconds_and_start_over_after_success() {
+        let waits: Vec<_> = (0..7).map(|n| WatchRetry::wait(n, 0).as_millis()).collect();
+        assert_eq!(waits, [200, 400, 800, 1600, 3200, 5000, 5000]);
+        assert!(WatchRetry::wait(u32::MAX, 255) < Duration::from_millis(6250));
+        let mut retry = WatchRetry { failures: 9 };
+        retry.reset();
+        assert!(retry.next().unwrap() < Duration::from_millis(250));
+    }
+}

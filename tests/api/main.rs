@@ -1,0 +1,7 @@
+//! What the API server itself guarantees with the shipped manifests installed: schema, admission, RBAC. No process of ours
+//! runs here. A refusal counts only if its message names the rule that refused.
+
+mod admission;
+mod crds;
+mod fleet;
+mod manifests;

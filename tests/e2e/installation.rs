@@ -1,0 +1,71 @@
+//! A control plane with Tidegate running on it: one that all tests share and leave alone, and one for the tests that stop or
+//! kill a process of it, in turns.
+
+use std::time::Duration;
+
+use anyhow::{Result, anyhow};
+use tidegate_test_support::{ControlPlane, Controller, Gateway, control_plane};
+use tokio::sync::{Mutex, MutexGuard, OnceCell};
+
+/// How long a started process may take to be ready on a busy machine.
+pub const READY: Duration = Duration::from_secs(30);
+
+/// One controller and two gateways, ready.
+pub struct Installation {
+    /// Where they run.
+    pub control_plane: &'static ControlPlane,
+    /// The controller.
+    pub controller: Controller,
+    /// Two of them.
+    pub gateways: [Gateway; 2],
+}
+
+/// An installation that a test may break. The next such test waits until this one is dropped.
+pub struct Breakable {
+    /// Its processes are this test's own; the control plane is not.
+    pub installation: Installation,
+    _turn: MutexGuard<'static, ()>,
+}
+
+// === impl Installation ===
+
+impl Installation {
+    async fn start(control_plane: &'static ControlPlane) -> Result<Self> {
+        let controller = Controller::start(control_plane).await?;
+        let gateways = [Gateway::start(control_plane).await?, Gateway::start(control_plane).await?];
+        controller.ready(READY).await?;
+        for gateway in &gateways {
+            gateway.ready(READY).await?;
+        }
+        Ok(Self { control_plane, controller, gateways })
+    }
+}
+
+/// The installation that tests share; started by the first that asks. Nobody may stop a process of it.
+///
+/// # Errors
+/// When it does not start; all callers get the same text.
+pub async fn shared() -> Result<&'static Installation> {
+    static SHARED: OnceCell<Result<Installation, String>> = OnceCell::const_new();
+    let start = async || Installation::start(control_plane().await?).await;
+    let shared = SHARED.get_or_init(async || start().await.map_err(|error| format!("{error:#}"))).await;
+    shared.as_ref().map_err(|text| anyhow!("{text}"))
+}
+
+/// An installation of this test's own, on a second control plane.
+///
+/// # Errors
+/// When it does not start.
+pub async fn breakable() -> Result<Breakable> {
+    static TURN: Mutex<()> = Mutex::const_new(());
+    static CONTROL_PLANE: OnceCell<Result<ControlPlane, String>> = OnceCell::const_new();
+    let turn = TURN.lock().await;
+    let start = async || -> Result<ControlPlane> {
+        let started = ControlPlane::start().await?;
+        started.install().await?;
+        Ok(started)
+    };
+    let own = CONTROL_PLANE.get_or_init(async || start().await.map_err(|error| format!("{error:#}"))).await;
+    let control_plane = own.as_ref().map_err(|text| anyhow!("{text}"))?;
+    Ok(Breakable { installation: Installation::start(control_plane).await?, _turn: turn })
+}

@@ -1,0 +1,15 @@
+//! The whole of Tidegate as it is shipped: the binaries, the manifests, the agent, and people with kubectl, on a real API
+//! server. The walkthroughs of the architecture are tests here.
+
+mod agent;
+mod enrolment;
+mod expiry;
+mod fleet;
+mod gateways;
+mod grant;
+mod installation;
+mod leader;
+mod people;
+mod poll;
+mod revocation;
+mod writes;

@@ -1,0 +1,134 @@
+//! A running gateway on a free port, fed by hand.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::ensure;
+use tempfile::TempDir;
+use tidegate::clock;
+use tidegate::gateway::index::{EndpointKey, Key, Object};
+use tidegate::gateway::{App, Enroller, Listener, Served, Tls, Trust, Waits, router};
+use tidegate::metrics::{GatewayMetrics, Metrics};
+use tidegate::runtime::Readiness;
+use tidegate_core::interval::Instant;
+use tidegate_core::part::PartKind;
+use tidegate_core::trust::{TrustBundle, TrustedKey};
+use tidegate_test_support::eventually;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::csr_store::CsrStore;
+use crate::objects::{TRUST_DOMAIN, fleet};
+use crate::pki::{Authority, Identity};
+
+/// Nothing in these tests takes longer, unless it is broken.
+pub const SOON: Duration = Duration::from_secs(10);
+
+const WATCHED: &str = "managedendpoints";
+
+pub struct Gate {
+    pub address: SocketAddr,
+    pub authority: Authority,
+    pub served: Arc<Served>,
+    pub registry: Metrics,
+    pub metrics: GatewayMetrics,
+    pub csrs: CsrStore,
+    pub stopping: CancellationToken,
+    pub running: JoinHandle<()>,
+    pub tls: Arc<Tls>,
+    pub folder: TempDir,
+    readiness: Arc<Readiness>,
+}
+
+impl Gate {
+    /// Ready, with these objects.
+    pub async fn with(objects: impl IntoIterator<Item = Object>) -> Self {
+        let gate = Self::start(Duration::from_secs(55)).await;
+        objects.into_iter().for_each(|object| gate.served.apply(object));
+        gate.becomes_ready();
+        gate
+    }
+
+    /// Not ready yet.
+    pub async fn start(poll_hold: Duration) -> Self {
+        // One of many tests in this process is the first.
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let authority = Authority::new("the test's authority");
+        let folder = TempDir::new().unwrap();
+        write_files(&folder, &authority, &authority.server());
+        let registry = Metrics::new("gateway").unwrap();
+        let metrics = GatewayMetrics::new(&registry).unwrap();
+        let tls = Arc::new(Tls::load(folder.path()).unwrap());
+        let served = Arc::new(Served::default());
+        let readiness = Arc::new(Readiness::new(&[WATCHED]));
+        let csrs = CsrStore::new();
+        let stopping = CancellationToken::new();
+        let app = App {
+            served: Arc::clone(&served),
+            readiness: Arc::clone(&readiness),
+            trust: Arc::new(Trust::load(folder.path()).unwrap()),
+            enroller: Enroller::new(csrs.client(), Waits { first: Duration::from_millis(50), later: SOON * 2 }),
+            metrics: metrics.clone(),
+            poll_hold,
+            stopping: stopping.clone(),
+        };
+        let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = tcp.local_addr().unwrap();
+        let listener = Listener { tcp, tls: Arc::clone(&tls), router: router(Arc::new(app)), metrics: metrics.clone() };
+        let running = tokio::spawn(listener.serve(stopping.clone()));
+        Self { address, authority, served, registry, metrics, csrs, stopping, running, tls, folder, readiness }
+    }
+
+    pub fn becomes_ready(&self) {
+        self.readiness.filled(WATCHED, clock::monotonic());
+    }
+
+    /// The uid that certificates must have now.
+    pub fn uid(&self, name: &str) -> String {
+        let key = EndpointKey { fleet: fleet(), name: name.parse().unwrap() };
+        self.served.endpoint_uid(&key).unwrap().to_string()
+    }
+
+    /// A certificate of the endpoint as it exists now.
+    pub fn identity(&self, name: &str) -> Identity {
+        self.authority.endpoint(name, &self.uid(name))
+    }
+
+    pub fn delete_request(&self, name: &str) {
+        self.served.delete(&Key::Request(fleet(), name.parse().unwrap()));
+    }
+
+    /// Waits until exactly so many polls are held.
+    pub async fn waiters(&self, expected: i64) {
+        eventually("held polls", SOON, async || {
+            let held = self.metrics.waiters().get();
+            ensure!(held == expected, "{held} polls are held, {expected} are expected");
+            Ok(())
+        })
+        .await
+        .unwrap();
+    }
+}
+
+/// What the controller leaves in the gateway's folders.
+pub fn write_files(folder: &TempDir, authority: &Authority, server: &Identity) {
+    let key = authority.signing_key();
+    let trusted = TrustedKey {
+        public_key: key.public_key(),
+        roles: [PartKind::Placement, PartKind::Policy, PartKind::Grant].into(),
+        expiration_time: Instant::MAX,
+    };
+    let now = Instant::from_second(1_000);
+    let bundle = TrustBundle::seal(TRUST_DOMAIN, vec![authority.pem()], vec![trusted], &key, now).unwrap();
+    let files = [
+        ("tls.crt", server.chain_pem.clone()),
+        ("tls.key", server.key_pem.clone()),
+        ("ca.crt", authority.pem()),
+        ("trust.json", serde_json::to_string(&bundle).unwrap()),
+    ];
+    for (name, content) in files {
+        std::fs::write(folder.path().join(name), content).unwrap();
+    }
+}

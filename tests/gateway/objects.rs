@@ -1,0 +1,116 @@
+//! Builders of the index' objects. Their parts carry no signature: the gateway passes signatures on and agents verify them.
+
+use std::collections::BTreeSet;
+
+use tidegate::gateway::index::{EndpointObject, Object, PolicyObject, RequestObject};
+use tidegate_core::envelope::Envelope;
+use tidegate_core::grant::{GrantBody, PinnedPolicy};
+use tidegate_core::interval::{Instant, Interval};
+use tidegate_core::name::{Digest, EndpointRef, FleetName, Named, Uid};
+use tidegate_core::part::{Body, Header, Part, SCHEMA};
+use tidegate_core::placement::PlacementBody;
+use tidegate_core::policy::{Access, Elevation, Mode, PolicyBody, PolicyRef};
+use tidegate_core::state::State;
+use tidegate_core::target::{AccountTarget, EndpointTarget, Selector, Targets};
+
+pub const TRUST_DOMAIN: &str = "tidegate.test";
+pub const FLEET: &str = "berlin";
+
+pub fn fleet() -> FleetName {
+    FLEET.parse().unwrap()
+}
+
+pub fn uid(text: &str) -> Uid {
+    text.parse().unwrap()
+}
+
+/// An unsigned envelope around this body.
+pub fn envelope<B: Body>(sequence: u64, body: B) -> Envelope {
+    let header = Header {
+        schema: SCHEMA,
+        trust_domain: TRUST_DOMAIN.to_owned(),
+        fleet: Named { name: fleet(), uid: uid("fleet-uid") },
+        sequence,
+        issued_time: Instant::from_second(1_000),
+    };
+    let payload = Part { header, body }.to_bytes().unwrap();
+    Envelope { payload_type: B::KIND.payload_type().to_owned(), payload, signatures: Vec::new() }
+}
+
+/// A ManagedEndpoint with a placement and the label `team`.
+pub fn endpoint(name: &str, object_uid: &str, team: &str) -> Object {
+    let body = PlacementBody {
+        endpoint: EndpointRef { name: name.parse().unwrap(), uid: uid(object_uid) },
+        labels: [("team".to_owned(), team.to_owned())].into(),
+        accounts: Vec::new(),
+    };
+    Object::Endpoint(EndpointObject {
+        fleet: fleet(),
+        name: name.parse().unwrap(),
+        uid: uid(object_uid),
+        signed: Some(envelope(1, body)),
+    })
+}
+
+/// A ManagedEndpoint that the controller has not seen yet.
+pub fn unsigned_endpoint(name: &str, object_uid: &str) -> Object {
+    let (name, uid) = (name.parse().unwrap(), uid(object_uid));
+    Object::Endpoint(EndpointObject { fleet: fleet(), name, uid, signed: None })
+}
+
+/// A JitPolicy for the endpoints with this label `team`.
+pub fn policy(name: &str, generation: i64, team: &str) -> Object {
+    let object_uid = uid(&format!("{name}-uid"));
+    let selector = Selector { match_labels: [("team".to_owned(), team.to_owned())].into(), ..Selector::default() };
+    let interval = Interval { start: Instant::from_second(0), end: Instant::from_second(4_000_000_000) };
+    let body = PolicyBody {
+        policy: PolicyRef { name: name.parse().unwrap(), uid: object_uid.clone(), generation },
+        targets: Targets {
+            endpoints: EndpointTarget::Selector(selector),
+            accounts: AccountTarget { everyone: true, ..AccountTarget::default() },
+        },
+        elevation: Elevation { mode: Mode::AnyApplication },
+        access: Access::Window { window: interval },
+    };
+    let signed = Some(envelope(u64::try_from(generation).unwrap(), body));
+    Object::Policy(PolicyObject { fleet: fleet(), name: name.parse().unwrap(), uid: object_uid, signed })
+}
+
+/// An ElevationRequest for alice on this endpoint; it carries a grant in every state.
+pub fn request(name: &str, endpoint: &str, endpoint_uid: &str, state: State) -> Object {
+    let object_uid = uid(&format!("{name}-uid"));
+    let reference = EndpointRef { name: endpoint.parse().unwrap(), uid: uid(endpoint_uid) };
+    let body = GrantBody {
+        endpoint: reference,
+        request: Named { name: name.parse().unwrap(), uid: object_uid.clone() },
+        account: "alice".parse().unwrap(),
+        policy: PinnedPolicy {
+            name: "dev-tools".parse().unwrap(),
+            uid: uid("dev-tools-uid"),
+            generation: 1,
+            digest: Digest::of(b"rules"),
+        },
+        elevation: Elevation { mode: Mode::AnyApplication },
+        not_before: Instant::from_second(2_000),
+        not_after: Instant::from_second(4_000_000_000),
+    };
+    Object::Request(RequestObject {
+        fleet: fleet(),
+        name: name.parse().unwrap(),
+        uid: object_uid,
+        endpoint: endpoint.parse().unwrap(),
+        endpoint_uid: Some(uid(endpoint_uid)),
+        account: "alice".parse().unwrap(),
+        state: Some(state),
+        message: format!("{name} is {state}"),
+        expiration_time: Some(Instant::from_second(4_000_000_000)),
+        since: Instant::from_second(1_000),
+        deleting: false,
+        signed: Some(envelope(1, body)),
+    })
+}
+
+/// The names of the parts of a manifest, as they are written.
+pub fn part_names(manifest: &serde_json::Value) -> BTreeSet<String> {
+    manifest["parts"].as_array().unwrap().iter().map(|part| part["name"].as_str().unwrap().to_owned()).collect()
+}
