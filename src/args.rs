@@ -65,7 +65,7 @@ pub struct ControllerArgs {
     #[arg(long, env = "TIDEGATE_TRUST_DOMAIN", value_name = "NAME", default_value = "tidegate.local", value_parser = trust_domain)]
     pub trust_domain: String,
     /// A DNS name or IP address by which agents reach the gateway; repeatable. Goes into its certificate. Default:
-    /// tidegate-gateway.<namespace>.svc, localhost and 127.0.0.1.
+    /// `tidegate-gateway.NAMESPACE.svc`, localhost and 127.0.0.1.
     #[arg(long, env = "TIDEGATE_GATEWAY_HOSTNAME", value_name = "HOST", value_delimiter = ',')]
     pub gateway_hostname: Vec<Host>,
 }

@@ -5,6 +5,7 @@ mod apply;
 mod certificate;
 mod endpoint;
 mod error;
+mod guard;
 mod keys;
 mod policy;
 mod request;
@@ -13,6 +14,7 @@ mod tests;
 mod watch;
 mod wiring;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -34,15 +36,16 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::error::Error;
+use self::guard::{AdmissionGuard, Watchman};
 use self::keys::{KeyStore, Keys};
-use self::wiring::{Watches, Wiring};
+use self::wiring::{Watches, Wiring, vital};
 use crate::args::ControllerArgs;
 use crate::metrics::{ControllerMetrics, Metrics};
 use crate::runtime::{self, Readiness, WatchRetry};
 use crate::{clock, convert};
 
 /// An object that may not parse: one bad object must not stop the list it is in.
-type Guard<K> = DeserializeGuard<K>;
+type Guarded<K> = DeserializeGuard<K>;
 
 /// The longest an object goes unlooked at. A timer is a hint; this is the net under it.
 const LONGEST_REQUEUE: Duration = Duration::from_secs(300);
@@ -57,12 +60,13 @@ struct Context {
     client: Client,
     keys: Keys,
     trust_domain: String,
-    policies: Store<Guard<JitPolicy>>,
-    endpoints: Store<Guard<ManagedEndpoint>>,
+    policies: Store<Guarded<JitPolicy>>,
+    endpoints: Store<Guarded<ManagedEndpoint>>,
     certificates: Store<CertificateSigningRequest>,
     namespaces: Store<PartialObjectMeta<Namespace>>,
     recorder: Recorder,
     metrics: ControllerMetrics,
+    guard: Arc<AdmissionGuard>,
 }
 
 /// Runs until told to stop.
@@ -78,6 +82,7 @@ pub async fn run(args: ControllerArgs, stop: CancellationToken) -> anyhow::Resul
     let tasks = TaskTracker::new();
     let admin = runtime::serve_admin(common.admin_address, metrics, Arc::clone(&readiness)).await?;
     let client = runtime::client(Arc::clone(&readiness)).await?;
+    let watchman = Watchman::new(client.clone(), &namespace, controller_metrics.clone())?;
     let store = KeyStore::new(client.clone(), namespace, trust_domain.clone(), hosts);
     let Some(keys) = load_keys(&store, &stop).await else { return Ok(()) };
     let wiring = Wiring::new(&Watches { client: &client, readiness: &readiness, tasks: &tasks, stop: &stop });
@@ -91,9 +96,15 @@ pub async fn run(args: ControllerArgs, stop: CancellationToken) -> anyhow::Resul
         certificates: wiring.certificates.store.clone(),
         namespaces: wiring.namespaces.clone(),
         metrics: controller_metrics,
+        guard: Arc::new(AdmissionGuard::new()),
     });
     tasks.spawn(renew_keys(store, Arc::clone(&context), stop.clone()));
-    wiring.run(&context, &tasks, &stop);
+    let watching = watchman.run(Arc::clone(&context.guard), Arc::clone(&context), stop.clone());
+    tasks.spawn(vital(&stop, watching));
+    // Judging before the guard's first word would only write that everything waits for it.
+    if stop.run_until_cancelled(context.guard.checked()).await.is_some() {
+        wiring.run(&context, &tasks, &stop);
+    }
     tasks.close();
     tasks.wait().await;
     admin.abort();
@@ -157,15 +168,23 @@ impl Context {
         Ok(signed.as_ref().map(convert::from_signed).or(previous))
     }
 
+    /// The namespaces that hold a policy or an endpoint, as cached.
+    fn fleets(&self) -> Vec<FleetName> {
+        let policies = self.policies.state().into_iter().filter_map(|policy| policy.namespace());
+        let endpoints = self.endpoints.state().into_iter().filter_map(|endpoint| endpoint.namespace());
+        let names: BTreeSet<String> = policies.chain(endpoints).collect();
+        names.iter().filter_map(|name| name.parse().ok()).collect()
+    }
+
     /// The endpoints of an object's namespace, as cached.
-    fn endpoints_of(&self, object: &JitPolicy) -> Vec<Arc<Guard<ManagedEndpoint>>> {
+    fn endpoints_of(&self, object: &JitPolicy) -> Vec<Arc<Guarded<ManagedEndpoint>>> {
         let namespace = object.namespace();
         self.endpoints.state_filter(|endpoint| endpoint.namespace() == namespace)
     }
 }
 
 /// The object, if it parsed.
-fn read<K>(guard: &Guard<K>) -> Result<&K, Error> {
+fn read<K>(guard: &Guarded<K>) -> Result<&K, Error> {
     guard.0.as_ref().map_err(|invalid| Error::Read(invalid.error.clone()))
 }
 

@@ -20,6 +20,7 @@ pub struct ControllerMetrics {
     reconciles: IntCounterVec,
     reconcile_seconds: HistogramVec,
     expiry_lag: Histogram,
+    admission_guard_ok: IntGauge,
 }
 
 /// What the gateway reports.
@@ -111,16 +112,23 @@ impl ControllerMetrics {
         let buckets = vec![0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0, 3600.0];
         let options = HistogramOpts::new("expiry_lag_seconds", "From a grant's deadline until status says Expired.");
         let expiry_lag = Histogram::with_opts(options.buckets(buckets))?;
+        let admission_guard_ok = IntGauge::new("admission_guard_ok", "1 when the admission policies hold.")?;
+        register(&metrics.registry, &admission_guard_ok)?;
         register(&metrics.registry, &reconciles)?;
         register(&metrics.registry, &reconcile_seconds)?;
         register(&metrics.registry, &expiry_lag)?;
-        Ok(Self { reconciles, reconcile_seconds, expiry_lag })
+        Ok(Self { reconciles, reconcile_seconds, expiry_lag, admission_guard_ok })
     }
 
     /// One pass over an object.
     pub fn reconciled(&self, kind: Kind, outcome: Outcome, took: Duration) {
         self.reconciles.with_label_values(&[kind.label(), outcome.label()]).inc();
         self.reconcile_seconds.with_label_values(&[kind.label()]).observe(took.as_secs_f64());
+    }
+
+    /// Whether the admission guard has passed.
+    pub fn guard(&self, passed: bool) {
+        self.admission_guard_ok.set(i64::from(passed));
     }
 
     /// A grant was written as `Expired` this long after its deadline.

@@ -12,7 +12,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 pub use admin::serve_admin;
-pub use client::{WATCH_TIMEOUT, WatchRetry, client, watch_config};
+pub use client::{WATCH_TIMEOUT, WatchRetry, client, client_with_token, watch_config};
 pub use readiness::{NotReady, Readiness};
 
 /// A token that is cancelled by the first SIGTERM or SIGINT. A second one ends the process at once, with 130.

@@ -102,7 +102,8 @@ impl Authority {
         let key = KeyPair::generate_for(&PKCS_ED25519)?;
         let mut params = params(&format!("Tidegate CA of {trust_domain}"), now, now.plus(AUTHORITY_LIFETIME))?;
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign, KeyUsagePurpose::DigitalSignature];
+        params.key_usages =
+            vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign, KeyUsagePurpose::DigitalSignature];
         Ok(Issued { certificate: params.self_signed(&key)?.pem(), key: key.serialize_pem() })
     }
 
@@ -113,7 +114,8 @@ impl Authority {
     pub fn load(certificate: &str, key: &str) -> Result<Self, SigningError> {
         let pair = key_pair(key)?;
         let signing = SigningKey::from_pkcs8(pair.serialized_der()).map_err(|_| SigningError::Key)?;
-        let (_, block) = x509_parser::pem::parse_x509_pem(certificate.as_bytes()).map_err(|_| SigningError::Certificate)?;
+        let (_, block) =
+            x509_parser::pem::parse_x509_pem(certificate.as_bytes()).map_err(|_| SigningError::Certificate)?;
         let parsed = block.parse_x509().map_err(|_| SigningError::Certificate)?;
         let spki = parsed.public_key();
         if spki.subject_public_key.data.as_ref() != signing.public_key().as_bytes() {
@@ -150,7 +152,12 @@ impl Authority {
     ///
     /// # Errors
     /// [`SigningError::Part`]
-    pub fn trust_bundle(&self, trust_domain: &str, signing: &SigningKey, now: Instant) -> Result<TrustBundle, SigningError> {
+    pub fn trust_bundle(
+        &self,
+        trust_domain: &str,
+        signing: &SigningKey,
+        now: Instant,
+    ) -> Result<TrustBundle, SigningError> {
         let roles = BTreeSet::from([PartKind::Placement, PartKind::Policy, PartKind::Grant]);
         let key = TrustedKey { public_key: signing.public_key(), roles, expiration_time: self.not_after };
         let authorities = vec![self.certificate.clone()];

@@ -20,7 +20,7 @@ use tidegate_core::name::Uid;
 use tidegate_core::spiffe::EndpointId;
 
 use super::error::Error;
-use super::{Context, Guard, requeue};
+use super::{Context, Guarded, requeue};
 use crate::csr::Csr;
 use crate::signing::ENDPOINT_LIFETIME;
 use crate::{clock, convert, signing};
@@ -116,7 +116,7 @@ fn failed(message: String, now: Instant) -> CertificateSigningRequestCondition {
 }
 
 /// The endpoint that a request is about, to look at it again once the certificate is there.
-pub fn endpoint_of(object: &CertificateSigningRequest) -> Option<ObjectRef<Guard<ManagedEndpoint>>> {
+pub fn endpoint_of(object: &CertificateSigningRequest) -> Option<ObjectRef<Guarded<ManagedEndpoint>>> {
     let csr = Csr::parse(std::str::from_utf8(&object.spec.request.0).ok()?).ok()?;
     Some(ObjectRef::new(csr.id.endpoint.as_str()).within(csr.id.fleet.as_str()))
 }

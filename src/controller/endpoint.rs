@@ -9,7 +9,7 @@ use tidegate_api::{Certificate, ManagedEndpoint, ManagedEndpointStatus};
 use tidegate_core::endpoint::{Endpoint, enrolment};
 
 use super::error::Error;
-use super::{Context, Guard, apply, certificate, read, requeue};
+use super::{Context, Guarded, apply, certificate, read, requeue};
 use crate::clock;
 use crate::convert::{self, Wanted};
 
@@ -17,7 +17,7 @@ use crate::convert::{self, Wanted};
 ///
 /// # Errors
 /// See [`Error`].
-pub async fn reconcile(object: Arc<Guard<ManagedEndpoint>>, context: Arc<Context>) -> Result<Action, Error> {
+pub async fn reconcile(object: Arc<Guarded<ManagedEndpoint>>, context: Arc<Context>) -> Result<Action, Error> {
     let object = read(&object)?;
     let endpoint = convert::endpoint(object)?;
     let now = clock::now();

@@ -10,7 +10,7 @@ use tidegate_core::interval::Instant;
 use tidegate_core::policy::{Access, Policy};
 
 use super::error::Error;
-use super::{Context, Guard, apply, read, requeue};
+use super::{Context, Guarded, apply, read, requeue};
 use crate::clock;
 use crate::convert::{self, ConvertError, Wanted};
 
@@ -18,7 +18,7 @@ use crate::convert::{self, ConvertError, Wanted};
 ///
 /// # Errors
 /// See [`Error`].
-pub async fn reconcile(object: Arc<Guard<JitPolicy>>, context: Arc<Context>) -> Result<Action, Error> {
+pub async fn reconcile(object: Arc<Guarded<JitPolicy>>, context: Arc<Context>) -> Result<Action, Error> {
     let object = read(&object)?;
     let now = clock::now();
     let (status, wake) = match convert::policy(object) {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use kube::api::ListParams;
 use kube::runtime::controller::Action;
 use kube::runtime::reflector::ObjectRef;
 use kube::{Api, Resource, ResourceExt};
@@ -9,14 +10,16 @@ use serde::de::DeserializeOwned;
 use tidegate_api::{ElevationRequest, JitPolicy, ManagedEndpoint};
 use tidegate_core::endpoint::Endpoint;
 use tidegate_core::envelope;
+use tidegate_core::guard::Guard;
 use tidegate_core::interval::Instant;
-use tidegate_core::lifecycle::{EventKind, Step, step};
+use tidegate_core::lifecycle::{self, EventKind, Step, step};
 use tidegate_core::part::{Header, SCHEMA, next_sequence};
 use tidegate_core::policy::Policy;
 use tidegate_core::request::{Lookup, Request};
 
 use super::error::Error;
-use super::{Context, Guard, apply, read, requeue};
+use super::guard::NotPassed;
+use super::{Context, Guarded, apply, read, requeue};
 use crate::convert::ConvertError;
 use crate::{audit, clock, convert};
 
@@ -27,22 +30,59 @@ struct Referred {
 }
 
 /// One pass over a request. First on what the caches say; whatever would change its state is judged again on policy and endpoint
-/// read live, because a cache is no proof of absence and what people saw is what is granted.
+/// read live and on a guard that has just been confirmed, because a cache is no proof and what people saw is what is granted.
 ///
 /// # Errors
 /// See [`Error`].
-pub async fn reconcile(object: Arc<Guard<ElevationRequest>>, context: Arc<Context>) -> Result<Action, Error> {
+pub async fn reconcile(object: Arc<Guarded<ElevationRequest>>, context: Arc<Context>) -> Result<Action, Error> {
     let object = read(&object)?;
     let request = convert::request(object)?;
-    let referred = cached(object, &context);
-    let mut step = step(&request, &referred.policy, &referred.endpoint, clock::now());
+    let mut step = cached(object, &context).judge(&request, &context.guard.verdict());
     if changes_state(&request, &step) {
-        let referred = live(object, &context).await?;
-        step = tidegate_core::lifecycle::step(&request, &referred.policy, &referred.endpoint, clock::now());
+        let (referred, guard) = futures::future::join(live(object, &context), confirmed(&context)).await;
+        step = referred?.judge(&request, &guard);
     }
     let wake = step.wake;
     record(object, request, step, &context).await?;
     Ok(requeue(wake))
+}
+
+/// After a gap in the protection: takes up what is there and does not count it, before anything is judged again.
+///
+/// # Errors
+/// [`NotPassed::Unknown`]: the gap stays open.
+pub async fn sweep(context: &Arc<Context>) -> Result<(), NotPassed> {
+    let unknown = |source| NotPassed::Unknown { what: "listing requests after a gap".to_owned(), source };
+    let all = Api::<Guarded<ElevationRequest>>::all(context.client.clone());
+    for object in all.list(&ListParams::default()).await.map_err(unknown)? {
+        let Ok(object) = read(&object) else { continue };
+        if let Err(error) = disbelieve(object, context).await {
+            let request = object.name_any();
+            tracing::warn!(request, %error, "what was written while unprotected could not be taken up; trying again");
+            return Err(NotPassed::Unprotected(format!("request {request} is not taken up yet: {error}")));
+        }
+    }
+    Ok(())
+}
+
+async fn disbelieve(object: &ElevationRequest, context: &Context) -> Result<(), Error> {
+    let Ok(request) = convert::request(object) else { return Ok(()) };
+    if request.is_taken_up() {
+        return Ok(());
+    }
+    let step = live(object, context).await?.judge(&request, &Guard::Repaired);
+    record(object, request, step, context).await
+}
+
+/// What can be relied on now. An API server that does not say is no reason to keep access that has ended.
+async fn confirmed(context: &Context) -> Guard {
+    context.guard.confirm(&context.client).await.unwrap_or_else(|unknown| Guard::Waiting(unknown.to_string()))
+}
+
+impl Referred {
+    fn judge(&self, request: &Request, guard: &Guard) -> Step {
+        step(request, &lifecycle::Context { policy: &self.policy, endpoint: &self.endpoint, guard }, clock::now())
+    }
 }
 
 fn changes_state(request: &Request, step: &Step) -> bool {
@@ -74,17 +114,17 @@ async fn live(object: &ElevationRequest, context: &Context) -> Result<Referred, 
     })
 }
 
-async fn get<K>(context: &Context, namespace: &str, name: &str, what: &'static str) -> Result<Option<Guard<K>>, Error>
+async fn get<K>(context: &Context, namespace: &str, name: &str, what: &'static str) -> Result<Option<Guarded<K>>, Error>
 where
     K: Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>,
     K: Clone + std::fmt::Debug + DeserializeOwned,
 {
-    let api = Api::<Guard<K>>::namespaced(context.client.clone(), namespace);
+    let api = Api::<Guarded<K>>::namespaced(context.client.clone(), namespace);
     api.get_opt(name).await.map_err(|source| Error::Fetch { what, source })
 }
 
 /// An object that is being deleted is as good as gone: nothing new may hang on it.
-fn lookup<K: Resource, T>(found: Option<&Guard<K>>, parse: impl Fn(&K) -> Result<T, ConvertError>) -> Lookup<T> {
+fn lookup<K: Resource, T>(found: Option<&Guarded<K>>, parse: impl Fn(&K) -> Result<T, ConvertError>) -> Lookup<T> {
     let Some(found) = found else { return Lookup::Missing };
     if found.meta().deletion_timestamp.is_some() {
         return Lookup::Missing;
@@ -113,7 +153,7 @@ async fn record(object: &ElevationRequest, request: Request, step: Step, context
         written = apply::status(&context.client, &written).await?;
         tell(object, &request, &step, context, now).await;
     }
-    let keep = !status.state.is_final();
+    let keep = status.accepted_at.is_some() && !status.state.is_final();
     if !keep || object.metadata.deletion_timestamp.is_none() {
         apply::finalizer(&context.client, &written, keep).await?;
     }

@@ -14,12 +14,21 @@ use tidegate_api::ElevationRequest;
 use tidegate_api::names::{DECISION_PREFIX, REVOKE_FINALIZER};
 use tower::service_fn;
 
+use tidegate_core::guard::Guard;
+
+use super::guard::Seal;
 use super::*;
 use crate::signing;
 
 const REQUEST: &str = "/apis/tidegate.dev/v1alpha1/namespaces/berlin/elevationrequests/er-1";
 const POLICY: &str = "/apis/tidegate.dev/v1alpha1/namespaces/berlin/jitpolicies/dev-tools";
 const ENDPOINT: &str = "/apis/tidegate.dev/v1alpha1/namespaces/berlin/managedendpoints/ws-042";
+/// What is read to confirm the guard.
+const SEALED: [&str; 3] = [
+    "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies",
+    "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicybindings",
+    "/apis/apiextensions.k8s.io/v1/customresourcedefinitions",
+];
 const EVENTS: &str = "/apis/events.k8s.io/v1/namespaces/berlin/events";
 
 fn policy() -> Value {
@@ -60,6 +69,9 @@ struct Asked {
     bodies: Vec<Value>,
 }
 
+/// Instead of an object's path: the policies are not the ones that were probed.
+const POLICIES_AS_PROBED: &str = "policies as probed";
+
 /// A context whose API server knows the three objects and answers writes with what was sent; the call that begins with `failing` is
 /// answered with this status.
 struct Scenario {
@@ -84,9 +96,16 @@ fn scenario(failing: Option<(&'static str, StatusCode)>, absent: &[&'static str]
             }
             let refused = failing.filter(|(start, _)| line.starts_with(start)).map(|(_, status)| status);
             let known = [(POLICY, policy()), (ENDPOINT, endpoint()), (REQUEST, request())];
+            let meta = json!({"name": "decisions.tidegate.dev", "uid": "v-1", "generation": 2});
+            let sealed =
+                if absent.contains(&POLICIES_AS_PROBED) { vec![json!({"metadata": meta})] } else { Vec::new() };
+            let listed = SEALED.contains(&line.trim_start_matches("GET "));
             let found = known.into_iter().find(|(path, _)| line.ends_with(path) && !absent.contains(path));
             let (status, body) = match (refused, method) {
                 (Some(status), _) => (status, json!({"kind": "Status", "code": status.as_u16(), "reason": "Refused"})),
+                (None, Method::GET) if listed => {
+                    (StatusCode::OK, json!({"kind": "PartialObjectMetadataList", "metadata": {}, "items": sealed}))
+                }
                 (None, Method::GET) => match found {
                     Some((_, object)) => (StatusCode::OK, object),
                     None => (StatusCode::NOT_FOUND, json!({"kind": "Status", "code": 404, "reason": "NotFound"})),
@@ -118,6 +137,7 @@ fn context(client: Client) -> Context {
         certificates: reflector::store().0,
         namespaces: store(namespace),
         metrics: ControllerMetrics::new(&Metrics::new("controller").unwrap()).unwrap(),
+        guard: Arc::new(AdmissionGuard::found(Guard::Passed, Some(Seal::empty()))),
     }
 }
 
@@ -133,7 +153,7 @@ where
 
 /// One pass over the object: what was called, what was written, and whether the pass succeeded.
 async fn pass(scenario: &Scenario, object: Value) -> (Result<Action, Error>, Vec<String>, Vec<Value>) {
-    let object: Guard<ElevationRequest> = serde_json::from_value(object).unwrap();
+    let object: Guarded<ElevationRequest> = serde_json::from_value(object).unwrap();
     let result = request::reconcile(Arc::new(object), Arc::clone(&scenario.context)).await;
     let mut asked = scenario.asked.lock().unwrap();
     (result, std::mem::take(&mut asked.calls), std::mem::take(&mut asked.bodies))
@@ -157,21 +177,18 @@ fn call(method: &str, path: &str) -> String {
     format!("{method} {path}")
 }
 
+/// What is read before anything changes.
+fn reads() -> Vec<String> {
+    [POLICY, ENDPOINT].iter().chain(&SEALED).map(|path| call("GET", path)).collect()
+}
+
 #[tokio::test]
 async fn acceptance_reads_live_writes_status_tells_and_then_adds_the_finalizer() {
     let (result, calls, bodies) = pass(&scenario(None, &[]), request()).await;
     result.unwrap();
     let status = format!("{REQUEST}/status");
-    assert_eq!(
-        calls,
-        [
-            call("GET", POLICY),
-            call("GET", ENDPOINT),
-            call("PUT", &status),
-            call("POST", EVENTS),
-            call("PATCH", REQUEST)
-        ]
-    );
+    let written = [call("PUT", &status), call("POST", EVENTS), call("PATCH", REQUEST)];
+    assert_eq!(calls, [reads(), written.to_vec()].concat());
     assert_eq!(bodies[0]["metadata"]["resourceVersion"], "7", "every write carries what was judged");
     assert_eq!(bodies[0]["status"]["state"], "Pending");
     assert_eq!(bodies[1]["reason"], "Accepted");
@@ -184,9 +201,8 @@ async fn approval_is_one_write_between_decision_and_delivery() {
     let (result, calls, bodies) = pass(&scenario(None, &[]), decided(pending, 1, "bob@corp approve for=10s")).await;
     result.unwrap();
     let status = format!("{REQUEST}/status");
-    let expected =
-        [call("GET", POLICY), call("GET", ENDPOINT), call("PUT", &status), call("POST", EVENTS), call("POST", EVENTS)];
-    assert_eq!(calls, expected);
+    let written = [call("PUT", &status), call("POST", EVENTS), call("POST", EVENTS)];
+    assert_eq!(calls, [reads(), written.to_vec()].concat());
     assert_eq!(bodies[0]["status"]["state"], "Active");
     assert_eq!(bodies[0]["status"]["duration"], "10s");
     assert!(bodies[0]["status"]["signed"]["digest"].as_str().unwrap().starts_with("sha256:"));
@@ -214,7 +230,7 @@ async fn the_end_is_written_and_the_finalizer_released() {
     let (result, calls, bodies) = pass(&scenario(None, &[]), active).await;
     result.unwrap();
     let status = format!("{REQUEST}/status");
-    assert_eq!(calls[2..], [call("PUT", &status), call("POST", EVENTS), call("PATCH", REQUEST)]);
+    assert_eq!(calls[reads().len()..], [call("PUT", &status), call("POST", EVENTS), call("PATCH", REQUEST)]);
     assert_eq!(bodies[0]["status"]["state"], "Expired");
     assert!(bodies[0]["status"]["signed"].is_null());
     assert_eq!(bodies[2]["metadata"]["finalizers"], json!([]));
@@ -287,6 +303,38 @@ async fn a_finalizer_that_is_missing_is_added_by_the_next_pass() {
     let (result, calls, _) = pass(&scenario(None, &[]), object).await;
     result.unwrap();
     assert_eq!(calls, [call("PATCH", REQUEST)]);
+}
+
+#[tokio::test]
+async fn a_policy_changed_since_the_probe_holds_an_approval_back_that_the_guard_would_have_let_through() {
+    let pending = judged(request()).await;
+    let changed = scenario(None, &[POLICIES_AS_PROBED]);
+    let (result, calls, _) = pass(&changed, decided(pending, 1, "bob@corp approve")).await;
+    result.unwrap();
+    assert_eq!(calls, reads(), "nothing is written");
+}
+
+#[tokio::test]
+async fn a_guard_that_cannot_be_asked_does_not_hold_up_an_end() {
+    let pending = judged(request()).await;
+    let active = judged(decided(pending, 1, "bob@corp approve")).await;
+    let failing = Some(("GET /apis/admissionregistration.k8s.io", StatusCode::SERVICE_UNAVAILABLE));
+    let (result, _, bodies) = pass(&scenario(failing, &[]), decided(active, 2, "bob@corp revoke")).await;
+    result.unwrap();
+    assert_eq!(bodies[0]["status"]["state"], "Revoked");
+}
+
+#[tokio::test]
+async fn a_request_made_while_the_guard_has_not_passed_is_held_without_a_finalizer() {
+    let mut scenario = scenario(None, &[]);
+    let context = Arc::get_mut(&mut scenario.context).unwrap();
+    context.guard = Arc::new(AdmissionGuard::found(Guard::Open("a policy is missing".to_owned()), None));
+    let (result, calls, bodies) = pass(&scenario, request()).await;
+    result.unwrap();
+    assert_eq!(bodies[0]["status"]["state"], "Held");
+    assert_eq!(bodies[0]["status"]["conditions"][0]["reason"], "AdmissionUnprotected");
+    assert_eq!(bodies[1]["reason"], "Held");
+    assert!(!calls.iter().any(|call| call.starts_with("PATCH")), "{calls:?}");
 }
 
 #[tokio::test]

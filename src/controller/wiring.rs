@@ -23,7 +23,7 @@ use tokio_util::task::TaskTracker;
 
 use super::error::Error;
 use super::watch::Watch;
-use super::{Context, Guard, certificate, endpoint, policy, request};
+use super::{Context, Guarded, certificate, endpoint, policy, request};
 use crate::clock;
 use crate::metrics::{Kind, Outcome};
 use crate::runtime::{Readiness, WatchRetry, watch_config};
@@ -44,10 +44,10 @@ pub struct Wire<K: Resource<DynamicType = ()> + Clone + 'static> {
 /// The kinds with passes, before they run.
 pub struct Wiring {
     /// JitPolicies.
-    pub policies: Wire<Guard<JitPolicy>>,
-    requests: Wire<Guard<ElevationRequest>>,
+    pub policies: Wire<Guarded<JitPolicy>>,
+    requests: Wire<Guarded<ElevationRequest>>,
     /// ManagedEndpoints.
-    pub endpoints: Wire<Guard<ManagedEndpoint>>,
+    pub endpoints: Wire<Guarded<ManagedEndpoint>>,
     /// CertificateSigningRequests of our signer.
     pub certificates: Wire<CertificateSigningRequest>,
     /// Namespaces have no passes.
@@ -59,18 +59,18 @@ impl Wiring {
     /// a certificate is told by its endpoint.
     #[must_use]
     pub fn new(watches: &Watches<'_>) -> Self {
-        let mut policies = Watch::<Guard<JitPolicy>>::new();
-        let mut requests = Watch::<Guard<ElevationRequest>>::new();
-        let mut endpoints = Watch::<Guard<ManagedEndpoint>>::new();
+        let mut policies = Watch::<Guarded<JitPolicy>>::new();
+        let mut requests = Watch::<Guarded<ElevationRequest>>::new();
+        let mut endpoints = Watch::<Guarded<ManagedEndpoint>>::new();
         let mut certificates = Watch::<CertificateSigningRequest>::new();
         let namespaces = Watch::<PartialObjectMeta<Namespace>>::new();
         let all = policies.store();
-        let reaching = move |e: &Guard<ManagedEndpoint>| in_namespace(&all, e, |_| true);
+        let reaching = move |e: &Guarded<ManagedEndpoint>| in_namespace(&all, e, |_| true);
         let all = requests.store();
         let under =
-            move |p: &Guard<JitPolicy>| in_namespace(&all, p, |r| is_open(r) && r.spec.policy_name == p.name_any());
+            move |p: &Guarded<JitPolicy>| in_namespace(&all, p, |r| is_open(r) && r.spec.policy_name == p.name_any());
         let all = requests.store();
-        let on = move |e: &Guard<ManagedEndpoint>| {
+        let on = move |e: &Guarded<ManagedEndpoint>| {
             in_namespace(&all, e, |r| is_open(r) && r.spec.endpoint_name == e.name_any())
         };
         let wiring = Self {
@@ -99,10 +99,11 @@ impl Wiring {
 
     /// Runs the passes of all kinds until told to stop.
     pub fn run(self, context: &Arc<Context>, tasks: &TaskTracker, stop: &CancellationToken) {
-        tasks.spawn(self.policies.drive(policy::reconcile, Kind::Policy, context, stop));
-        tasks.spawn(self.requests.drive(request::reconcile, Kind::Request, context, stop));
-        tasks.spawn(self.endpoints.drive(endpoint::reconcile, Kind::Endpoint, context, stop));
-        tasks.spawn(self.certificates.drive(certificate::reconcile, Kind::Certificate, context, stop));
+        let requests = self.requests.also(context.guard.changes());
+        tasks.spawn(vital(stop, self.policies.drive(policy::reconcile, Kind::Policy, context, stop)));
+        tasks.spawn(vital(stop, requests.drive(request::reconcile, Kind::Request, context, stop)));
+        tasks.spawn(vital(stop, self.endpoints.drive(endpoint::reconcile, Kind::Endpoint, context, stop)));
+        tasks.spawn(vital(stop, self.certificates.drive(certificate::reconcile, Kind::Certificate, context, stop)));
     }
 }
 
@@ -126,7 +127,21 @@ impl Watches<'_> {
         let events = watcher(Api::<K>::all(self.client.clone()), config).backoff(WatchRetry::default());
         let running = watch.run(events, Arc::clone(self.readiness));
         let stop = self.stop.clone();
-        self.tasks.spawn(async move { stop.run_until_cancelled(running).await });
+        self.tasks.spawn(vital(self.stop, async move {
+            stop.run_until_cancelled(running).await;
+        }));
+    }
+}
+
+/// A task without which the process must not go on: when it ends, by a panic too, everything stops and the process is started anew.
+pub fn vital<F>(stop: &CancellationToken, task: F) -> impl Future<Output = ()> + Send + use<F>
+where
+    F: Future<Output = ()> + Send,
+{
+    let stops = stop.clone().drop_guard();
+    async move {
+        let _stops = stops;
+        task.await;
     }
 }
 
@@ -150,10 +165,10 @@ where
 
 /// References to the objects in the namespace of `other` that parse and fit.
 fn in_namespace<K>(
-    store: &Store<Guard<K>>,
+    store: &Store<Guarded<K>>,
     other: &impl ResourceExt,
     fits: impl Fn(&K) -> bool,
-) -> Vec<ObjectRef<Guard<K>>>
+) -> Vec<ObjectRef<Guarded<K>>>
 where
     K: Resource<DynamicType = ()> + Clone + 'static,
 {
@@ -176,6 +191,17 @@ where
 {
     fn new<const N: usize>(store: Store<K>, triggers: [BoxStream<'static, ObjectRef<K>>; N]) -> Self {
         Self { store, triggers: select_all(triggers) }
+    }
+
+    /// Every object, at each of these ticks too.
+    fn also(mut self, ticks: BoxStream<'static, ()>) -> Self {
+        let store = self.store.clone();
+        let all = ticks.flat_map(move |()| {
+            let all = store.state();
+            stream::iter(all.into_iter().map(|object| ObjectRef::from_obj(object.as_ref())))
+        });
+        self.triggers.push(all.boxed());
+        self
     }
 
     /// Runs the passes until told to stop, then those that have begun to their end, measuring each.

@@ -56,10 +56,14 @@ fn decisions(object: &api::ElevationRequest) -> BTreeMap<u32, String> {
 }
 
 /// What is recorded, or `None` for a status that holds no judgement yet.
-fn recorded(object: &api::ElevationRequest, status: &api::ElevationRequestStatus) -> Result<Option<Status>, ConvertError> {
+fn recorded(
+    object: &api::ElevationRequest,
+    status: &api::ElevationRequestStatus,
+) -> Result<Option<Status>, ConvertError> {
     let Some(word) = status.state.as_deref() else { return Ok(None) };
     let state = State::ALL.into_iter().find(|state| state.as_str() == word);
-    let state = state.ok_or_else(|| ConvertError::new("status.state", format!("{word:?} is not known to this version")))?;
+    let state =
+        state.ok_or_else(|| ConvertError::new("status.state", format!("{word:?} is not known to this version")))?;
     let find = |type_: &str| status.conditions.iter().find(|c| c.type_ == type_);
     let accepted = find(condition::ACCEPTED);
     let is_true = |c: &&Condition| c.status == "True";
@@ -204,13 +208,14 @@ fn accepted(status: &Status) -> (Option<bool>, String, String) {
     let reason: Option<DeclineReason> = status.declined;
     match reason {
         Some(reason) => (Some(false), reason.to_string(), status.message.clone()),
+        None if status.state == State::Held => (None, "AdmissionUnprotected".to_owned(), status.message.clone()),
         None => (Some(true), "Accepted".to_owned(), "it may be decided".to_owned()),
     }
 }
 
 fn approved_of(status: &Status) -> (Option<bool>, String) {
     match status.state {
-        State::Pending => (None, status.message.clone()),
+        State::Held | State::Pending => (None, status.message.clone()),
         State::Declined | State::Denied | State::Withdrawn | State::TimedOut => (Some(false), status.message.clone()),
         State::Scheduled | State::Active | State::Expired | State::Revoked | State::Ended => {
             let by = status.decisions.iter().filter(|d| d.verb == Some(Verb::Approve) && d.ignored.is_none());

@@ -2,8 +2,9 @@
 
 use serde_json::{Value, json};
 use tidegate_api as api;
+use tidegate_core::guard::Guard;
 use tidegate_core::interval::Instant;
-use tidegate_core::lifecycle::step;
+use tidegate_core::lifecycle::{Context, step};
 use tidegate_core::request::{Lookup, Request};
 use tidegate_core::state::State;
 
@@ -108,10 +109,19 @@ fn a_window_is_whole_utc_seconds() {
 fn what_the_schema_should_have_refused_is_an_error_that_names_the_field() {
     let cases = [
         (json!({"type": "Window"}), "spec.access"),
-        (json!({"type": "OnRequest", "onRequest": {"duration": {"min": "banana"}}}), "spec.access.onRequest.duration.min"),
-        (json!({"type": "OnRequest", "onRequest": {"duration": {"min": "2h", "max": "1h"}}}), "spec.access.onRequest.duration"),
+        (
+            json!({"type": "OnRequest", "onRequest": {"duration": {"min": "banana"}}}),
+            "spec.access.onRequest.duration.min",
+        ),
+        (
+            json!({"type": "OnRequest", "onRequest": {"duration": {"min": "2h", "max": "1h"}}}),
+            "spec.access.onRequest.duration",
+        ),
         (json!({"type": "OnRequest", "onRequest": {"pendingTimeout": ""}}), "spec.access.onRequest.pendingTimeout"),
-        (json!({"type": "OnRequest", "onRequest": {"reason": {"minLength": -1}}}), "spec.access.onRequest.reason.minLength"),
+        (
+            json!({"type": "OnRequest", "onRequest": {"reason": {"minLength": -1}}}),
+            "spec.access.onRequest.reason.minLength",
+        ),
     ];
     for (access, field) in cases {
         assert_eq!(policy(&policy_object(access.clone())).unwrap_err().field, field, "{access}");
@@ -133,9 +143,12 @@ fn only_canonical_slots_are_decisions() {
 fn a_status_of_a_newer_version_is_not_judged() {
     for (status, field) in [
         (json!({"state": "Paused"}), "status.state"),
-        (json!({"state": "Active", "decisions": [
-            {"slot": 1, "observedTime": "2026-11-22T10:00:00Z", "counted": false, "reason": "Sunspots"},
-        ]}), "status.decisions.reason"),
+        (
+            json!({"state": "Active", "decisions": [
+                {"slot": 1, "observedTime": "2026-11-22T10:00:00Z", "counted": false, "reason": "Sunspots"},
+            ]}),
+            "status.decisions.reason",
+        ),
     ] {
         assert_eq!(request(&request_object(json!({"status": status}))).unwrap_err().field, field);
     }
@@ -151,7 +164,8 @@ fn judge(object: &api::ElevationRequest, second: i64) -> (api::ElevationRequest,
     let parsed = request(object).unwrap();
     let policy = Lookup::Found(policy(&policy_object(on_request())).unwrap());
     let endpoint = Lookup::Found(endpoint(&endpoint_object()).unwrap());
-    let step = step(&parsed, &policy, &endpoint, at(second));
+    let context = Context { policy: &policy, endpoint: &endpoint, guard: &Guard::Passed };
+    let step = step(&parsed, &context, at(second));
     let signed = step.sign.is_some().then(any_signed);
     let status = request_status(object, step.status.as_ref().unwrap(), signed, at(second));
     let mut written = object.clone();
@@ -161,17 +175,14 @@ fn judge(object: &api::ElevationRequest, second: i64) -> (api::ElevationRequest,
 
 fn any_signed() -> api::Signed {
     let key = crate::signing::signing_key(&crate::signing::generate_key().unwrap()).unwrap();
-    let envelope =
-        tidegate_core::envelope::Envelope::seal(tidegate_core::part::PartKind::Grant, b"{}".to_vec(), &key);
+    let envelope = tidegate_core::envelope::Envelope::seal(tidegate_core::part::PartKind::Grant, b"{}".to_vec(), &key);
     from_signed(&tidegate_core::envelope::Signed { digest: envelope.digest(), sequence: 7, envelope })
 }
 
 #[test]
 fn every_state_reads_back_as_it_was_written() {
     let line = |line: &str| json!({"metadata": {"annotations": {"decision.tidegate.dev/1": line}}});
-    let two = |a: &str, b: &str| {
-        json!({"metadata": {"annotations": {"decision.tidegate.dev/1": a, "decision.tidegate.dev/2": b}}})
-    };
+    let two = |a: &str, b: &str| json!({"metadata": {"annotations": {"decision.tidegate.dev/1": a, "decision.tidegate.dev/2": b}}});
     let later = json!({"spec": {"startTime": "2027-01-15T09:00:00Z"}});
     let mut scheduled = line("bob@corp approve for=10s");
     merge_json(&mut scheduled, later);
@@ -221,13 +232,22 @@ fn conditions_follow_the_table_of_states() {
     };
     assert_eq!(
         words(&pending),
-        ["Accepted=True/Accepted", "Approved=Unknown/Pending", "Denied=False/NotDenied", "Active=False/Pending", "Finished=False/Pending"]
+        [
+            "Accepted=True/Accepted",
+            "Approved=Unknown/Pending",
+            "Denied=False/NotDenied",
+            "Active=False/Pending",
+            "Finished=False/Pending"
+        ]
     );
     let (declined, _) = judge(&request_object(json!({"spec": {"duration": "36h", "reason": ""}})), 0);
     assert_eq!(
         words(&declined),
         [
-            "Accepted=False/ReasonRequired", "Approved=False/Declined", "Denied=False/NotDenied", "Active=False/Declined",
+            "Accepted=False/ReasonRequired",
+            "Approved=False/Declined",
+            "Denied=False/NotDenied",
+            "Active=False/Declined",
             "Finished=True/Declined",
         ]
     );
@@ -239,7 +259,8 @@ fn conditions_follow_the_table_of_states() {
 fn a_transition_time_moves_only_with_its_status() {
     let (pending, _) = judge(&request_object(json!({})), 0);
     let mut object = pending;
-    object.metadata.annotations = Some([("decision.tidegate.dev/1".to_owned(), "bob@corp approve for=10s".to_owned())].into());
+    object.metadata.annotations =
+        Some([("decision.tidegate.dev/1".to_owned(), "bob@corp approve for=10s".to_owned())].into());
     let (active, _) = judge(&object, 5);
     let (expired, _) = judge(&active, 15);
     let times = |object: &api::ElevationRequest| -> Vec<i64> {

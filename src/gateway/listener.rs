@@ -52,7 +52,7 @@ pub struct Listener {
     pub tcp: TcpListener,
     /// TLS settings, looked up for each connection.
     pub tls: Arc<Tls>,
-    /// The routes; each request carries a [`Peer`].
+    /// The routes; each request carries a `Peer`.
     pub router: Router,
     /// Counts handshakes.
     pub metrics: GatewayMetrics,

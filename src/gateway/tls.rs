@@ -45,7 +45,7 @@ impl Tls {
     /// Reads the files in this folder.
     ///
     /// # Errors
-    /// See [`TlsError`].
+    /// See `TlsError`.
     pub fn load(folder: &Path) -> Result<Self, TlsError> {
         let loaded = ArcSwap::from_pointee(Loaded::read(folder)?);
         Ok(Self { folder: folder.to_owned(), loaded })
@@ -54,7 +54,7 @@ impl Tls {
     /// Reads the files again; says whether they differ. On an error the settings before stay.
     ///
     /// # Errors
-    /// See [`TlsError`]; also while the files are being replaced.
+    /// See `TlsError`; also while the files are being replaced.
     pub fn reload(&self) -> Result<bool, TlsError> {
         let new = Loaded::read(&self.folder)?;
         let differs = new.digest != self.loaded.load().digest;

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use http::{Request, Response};
 use kube::client::ClientBuilder;
+use kube::config::AuthInfo;
 use kube::runtime::utils::Backoff;
 use kube::runtime::watcher;
 use kube::{Client, Config};
@@ -40,6 +41,17 @@ pub async fn client(readiness: Arc<Readiness>) -> anyhow::Result<Client> {
     config.reset_reader_on_write = true;
     let count = CountProgress { readiness, clock: clock::monotonic };
     Ok(ClientBuilder::try_from(config)?.with_layer(&count).build())
+}
+
+/// A client with a bearer token instead of this process's own credentials, at the same API server.
+///
+/// # Errors
+/// No usable configuration.
+pub async fn client_with_token(token: &str) -> Result<Client, kube::Error> {
+    let mut config = Config::infer().await.map_err(kube::Error::InferConfig)?;
+    config.auth_info = AuthInfo { token: Some(token.to_owned().into()), ..AuthInfo::default() };
+    config.read_timeout = Some(READ_TIMEOUT);
+    Client::try_from(config)
 }
 
 /// The settings of every watch.

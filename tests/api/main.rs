@@ -2,6 +2,7 @@
 //! runs here. A refusal counts only if its message names the rule that refused.
 
 mod admission;
+mod adversary;
 mod crds;
 mod fleet;
 mod manifests;

@@ -7,6 +7,7 @@ mod expiry;
 mod fleet;
 mod gateways;
 mod grant;
+mod guard;
 mod installation;
 mod leader;
 mod people;

@@ -28,8 +28,19 @@ fn assert_without(package: &str, banned: &[&str]) {
 #[test]
 fn core_links_no_kubernetes_no_runtime_no_network_and_no_entropy() {
     let banned = [
-        "kube", "kube_client", "kube_core", "k8s_openapi", "tokio", "hyper", "axum", "rustls", "tracing", "clap", "rustix",
-        "rcgen", "tidegate_api",
+        "kube",
+        "kube_client",
+        "kube_core",
+        "k8s_openapi",
+        "tokio",
+        "hyper",
+        "axum",
+        "rustls",
+        "tracing",
+        "clap",
+        "rustix",
+        "rcgen",
+        "tidegate_api",
     ];
     assert_without("tidegate-core", &banned);
 }
@@ -38,7 +49,17 @@ fn core_links_no_kubernetes_no_runtime_no_network_and_no_entropy() {
 fn core_turns_on_no_clock_of_its_time_library() {
     // Without its `tz-system` feature the library reads no zone files; `now` itself is banned by crates/core/clippy.toml.
     let features = Command::new(env!("CARGO"))
-        .args(["tree", "--locked", "--offline", "--package", "tidegate-core", "--edges", "normal", "--format", "{lib} {f}"])
+        .args([
+            "tree",
+            "--locked",
+            "--offline",
+            "--package",
+            "tidegate-core",
+            "--edges",
+            "normal",
+            "--format",
+            "{lib} {f}",
+        ])
         .args(["--prefix", "none"])
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .output()
@@ -50,7 +71,8 @@ fn core_turns_on_no_clock_of_its_time_library() {
 
 #[test]
 fn the_agent_links_no_kubernetes_client_and_no_server_of_ours() {
-    let banned = ["kube", "kube_client", "kube_core", "kube_runtime", "k8s_openapi", "tidegate_api", "tidegate", "axum"];
+    let banned =
+        ["kube", "kube_client", "kube_core", "kube_runtime", "k8s_openapi", "tidegate_api", "tidegate", "axum"];
     assert_without("tidegate-agent", &banned);
 }
 

@@ -46,7 +46,7 @@ const EXAMPLES: &str = "Examples:
 /// Settings of `watch`.
 #[derive(Debug, Args)]
 pub struct WatchArgs {
-    /// A gateway, https://host[:port]; repeat it for several. If one does not answer the next is tried.
+    /// A gateway, such as `https://gateway.example:8443`; repeat it for several. If one does not answer the next is tried.
     #[arg(long, env = "TIDEGATE_GATEWAY", value_name = "URL", required = true, value_delimiter = ',')]
     pub gateway: Vec<Gateway>,
 

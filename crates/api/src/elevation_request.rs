@@ -175,7 +175,7 @@ pub struct ElevationRequestStatus {
     pub signed: Option<Signed>,
 }
 
-/// One decision, folded from the annotation decision.tidegate.dev/<slot>.
+/// One decision, folded from the annotation decision.tidegate.dev/N, N being its slot.
 #[derive(Clone, Debug, Deserialize, KubeSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Decision {

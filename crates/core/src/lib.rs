@@ -15,6 +15,7 @@ pub mod endpoint;
 pub mod envelope;
 pub mod floor;
 pub mod grant;
+pub mod guard;
 pub mod interval;
 pub mod lifecycle;
 pub mod manifest;

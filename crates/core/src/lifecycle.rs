@@ -8,22 +8,32 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::approval::{self, DEFAULT_APPROVALS, DEFAULT_STAGE};
-use crate::decision::{Decision, Verb};
+use self::judgement::Judgement;
 use crate::endpoint::Endpoint;
 use crate::grant::GrantBody;
-use crate::interval::{Instant, Interval, Position};
+use crate::guard::Guard;
+use crate::interval::Instant;
 use crate::name::Identity;
-use crate::policy::{Access, Policy};
-use crate::reason::{Decline, DeclineReason, IgnoredReason, summarize};
-use crate::request::{Accepted, FoldedDecision, Lookup, Request, Status};
-use crate::state::State;
+use crate::policy::Policy;
+use crate::request::{Lookup, Request, Status};
 
+mod judgement;
 #[cfg(test)]
 mod tests;
 
 /// A grant is signed at most this long before its start.
 pub const SIGN_AHEAD: Duration = Duration::from_secs(3600);
+
+/// What a request is judged on, besides itself.
+#[derive(Debug, Clone, Copy)]
+pub struct Context<'a> {
+    /// The policy it names.
+    pub policy: &'a Lookup<Policy>,
+    /// The endpoint it names.
+    pub endpoint: &'a Lookup<Endpoint>,
+    /// Whether what people wrote can be believed.
+    pub guard: &'a Guard,
+}
 
 /// What one judgement asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,6 +62,8 @@ pub struct Event {
 /// Reasons of Events, and of audit lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub enum EventKind {
+    /// It waits until it is known who can be believed.
+    Held,
     /// It may be asked; people are to decide.
     Accepted,
     /// It may not be asked.
@@ -78,333 +90,19 @@ pub enum EventKind {
 
 /// Judges a request.
 #[must_use]
-pub fn step(request: &Request, policy: &Lookup<Policy>, endpoint: &Lookup<Endpoint>, now: Instant) -> Step {
-    let judged = request.judge(policy, endpoint, now);
-    let Some(mut judgement) = Judgement::begin(request, &judged, policy, now) else {
-        return Step { status: None, events: Vec::new(), sign: None, wake: None };
+pub fn step(request: &Request, context: &Context<'_>, now: Instant) -> Step {
+    let judged = request.judge(context.policy, context.endpoint, now);
+    let Some(mut judgement) = Judgement::begin(request, &judged, context, now) else {
+        return Step { status: request.status.clone(), events: Vec::new(), sign: None, wake: None };
     };
     judgement.time_out();
     judgement.advance();
-    judgement.recheck(endpoint);
+    judgement.recheck();
     judgement.fold();
     judgement.deleted();
-    judgement.objects_gone(policy, endpoint);
+    judgement.objects_gone();
     judgement.advance();
-    judgement.finish(policy, endpoint)
-}
-
-/// A step in the making.
-struct Judgement<'a> {
-    request: &'a Request,
-    judged: &'a Result<Accepted<'a>, Vec<Decline>>,
-    policy: &'a Lookup<Policy>,
-    now: Instant,
-    status: Status,
-    events: Vec<Event>,
-}
-
-impl<'a> Judgement<'a> {
-    /// Takes up what is recorded, or judges for the first time. `None`: never judged and already being deleted.
-    fn begin(
-        request: &'a Request,
-        judged: &'a Result<Accepted<'a>, Vec<Decline>>,
-        policy: &'a Lookup<Policy>,
-        now: Instant,
-    ) -> Option<Self> {
-        let mut this = Self { request, judged, policy, now, status: Status::new(), events: Vec::new() };
-        match (&request.status, judged) {
-            (Some(status), _) => this.status = status.clone(),
-            (None, _) if request.deleting => return None,
-            (None, Ok(accepted)) => this.accept(accepted),
-            (None, Err(against)) => this.decline(against),
-        }
-        Some(this)
-    }
-
-    fn accept(&mut self, accepted: &Accepted<'_>) {
-        let until = self.now.plus(accepted.terms.pending_timeout);
-        let stage = DEFAULT_STAGE;
-        self.status.accepted_at = Some(self.now);
-        self.status.identity = Some(accepted.identity.clone());
-        self.status.policy = Some(accepted.policy.clone());
-        self.status.endpoint_uid = Some(accepted.endpoint.reference.uid.clone());
-        self.enter(
-            State::Pending,
-            EventKind::Accepted,
-            None,
-            format!("waiting for {DEFAULT_APPROVALS} approval (stage {stage}) until {until}"),
-        );
-    }
-
-    fn decline(&mut self, against: &[Decline]) {
-        if let Some(decline) = summarize(against.to_vec()) {
-            self.status.declined = Some(decline.reason);
-            self.enter(State::Declined, EventKind::Declined, None, decline.message);
-        }
-    }
-
-    fn enter(&mut self, state: State, kind: EventKind, by: Option<Identity>, message: String) {
-        self.status.state = state;
-        self.status.message.clone_from(&message);
-        self.events.push(Event { kind, by, message });
-    }
-
-    /// `pendingTimeout`, counted from acceptance. Under other terms than the accepted ones `recheck` decides.
-    fn time_out(&mut self) {
-        if let Some(deadline) = self.pending_deadline().filter(|deadline| self.now >= *deadline) {
-            self.enter(
-                State::TimedOut,
-                EventKind::TimedOut,
-                None,
-                format!("nobody decided before {deadline}; ask again if it is still needed"),
-            );
-        }
-    }
-
-    fn pending_deadline(&self) -> Option<Instant> {
-        let accepted_at = self.status.accepted_at.filter(|_| self.status.state == State::Pending)?;
-        let pinned = self.status.policy.as_ref()?;
-        let policy = self.policy.found().filter(|p| p.rules.digest() == pinned.digest)?;
-        match &policy.rules.access {
-            Access::OnRequest { on_request } => Some(accepted_at.plus(on_request.pending_timeout)),
-            Access::Window { .. } => None,
-        }
-    }
-
-    /// A pending request is held to everything again: what people saw is what is granted.
-    fn recheck(&mut self, endpoint: &Lookup<Endpoint>) {
-        if self.status.state != State::Pending {
-            return;
-        }
-        match self.judged {
-            Ok(accepted) => self.recheck_pins(accepted),
-            // An endpoint that cannot be read is no reason to turn a person away; nothing is approved meanwhile.
-            Err(_) if matches!(endpoint, Lookup::Unreadable(_)) => {}
-            Err(against) => self.decline(against),
-        }
-    }
-
-    fn recheck_pins(&mut self, accepted: &Accepted<'_>) {
-        let pinned = self.status.policy.as_ref();
-        let same_policy = pinned.is_some_and(|p| p.uid == accepted.policy.uid && p.digest == accepted.policy.digest);
-        let name = &accepted.policy.name;
-        let change = if !same_policy {
-            Some((
-                DeclineReason::PolicyChanged,
-                format!("JitPolicy {name} was changed after this was asked; ask again"),
-            ))
-        } else if self.status.endpoint_uid.as_ref() != Some(&accepted.endpoint.reference.uid) {
-            let on = &accepted.endpoint.reference.name;
-            Some((
-                DeclineReason::EndpointNotFound,
-                format!("ManagedEndpoint {on} was made anew after this was asked; ask again"),
-            ))
-        } else {
-            None
-        };
-        if let Some((reason, message)) = change {
-            self.decline(&[Decline { reason, message }]);
-        }
-    }
-
-    /// Takes up every decision not seen yet, by slot. While a pending request cannot be judged its decisions wait.
-    fn fold(&mut self) {
-        if self.status.state == State::Pending && self.judged.is_err() {
-            return;
-        }
-        let seen = self.status.decisions.last().map_or(0, |d| d.slot);
-        for (slot, line) in self.request.decisions.range(seen.saturating_add(1)..) {
-            match line.parse::<Decision>() {
-                Ok(decision) => self.decide(*slot, &decision),
-                Err(error) => self.record(FoldedDecision::malformed(*slot, self.now, &error.to_string())),
-            }
-        }
-    }
-
-    fn record(&mut self, folded: FoldedDecision) {
-        if let Some((_, message)) = &folded.ignored {
-            let message = format!("decision {}: {message}", folded.slot);
-            self.events.push(Event { kind: EventKind::DecisionIgnored, by: folded.by.clone(), message });
-        }
-        self.status.decisions.push(folded);
-    }
-
-    /// Judges one decision, records it, and lets it take effect if it counts.
-    fn decide(&mut self, slot: u32, decision: &Decision) {
-        let accepted = self.judged.as_ref().ok();
-        let ignored = approval::counts(decision, self.status.state, &self.request.wish, accepted).err();
-        let effective = ignored.is_none();
-        self.record(FoldedDecision {
-            slot,
-            by: Some(decision.by.clone()),
-            verb: Some(decision.verb),
-            duration: decision.duration,
-            stage: decision.stage.clone(),
-            comment: decision.comment.clone(),
-            observed_at: self.now,
-            ignored,
-        });
-        if effective {
-            self.take_effect(decision);
-            // Now, not after the last decision: one fold of many decisions must read like many folds of one.
-            self.advance();
-        }
-    }
-
-    fn take_effect(&mut self, decision: &Decision) {
-        let by = decision.by.clone();
-        let said = decision.comment.as_ref().map(|c| format!(": {c}")).unwrap_or_default();
-        let pending = self.status.state == State::Pending;
-        match decision.verb {
-            Verb::Approve => self.approve(by, &said),
-            Verb::Deny if pending => self.refuse(by, &format!("denied by {}{said}", decision.by)),
-            Verb::Revoke if pending => self.refuse(by, &format!("denied (revoke) by {}{said}", decision.by)),
-            Verb::Deny => {
-                self.status.denied = true;
-                self.enter(
-                    State::Revoked,
-                    EventKind::Revoked,
-                    Some(by),
-                    format!("denied by {} after approval{said}", decision.by),
-                );
-            }
-            Verb::Revoke => {
-                self.enter(State::Revoked, EventKind::Revoked, Some(by), format!("revoked by {}{said}", decision.by))
-            }
-            Verb::End if pending => self.enter(
-                State::Withdrawn,
-                EventKind::Withdrawn,
-                Some(by),
-                format!("withdrawn by {}{said}", decision.by),
-            ),
-            Verb::End => {
-                self.enter(State::Ended, EventKind::Ended, Some(by), format!("given back by {}{said}", decision.by))
-            }
-        }
-    }
-
-    fn refuse(&mut self, by: Identity, message: &str) {
-        self.status.denied = true;
-        self.enter(State::Denied, EventKind::Denied, Some(by), message.to_owned());
-    }
-
-    fn approve(&mut self, by: Identity, said: &str) {
-        let Ok(accepted) = self.judged else { return };
-        if approval::approved(&self.status.decisions) < DEFAULT_APPROVALS {
-            return;
-        }
-        let start = self.request.wish.start.map_or(self.now, |start| start.max(self.now));
-        let end = start.plus(approval::granted_duration(&self.status.decisions, &self.request.wish, accepted));
-        self.status.granted = Some(Interval { start, end });
-        let message = format!("approved by {by}, from {start} until {end}{said}");
-        self.enter(State::Scheduled, EventKind::Approved, Some(by), message);
-    }
-
-    /// Deleting a request takes back what it holds.
-    fn deleted(&mut self) {
-        if !self.request.deleting {
-            return;
-        }
-        let message = "the request was deleted".to_owned();
-        if self.status.state.is_granted() {
-            self.enter(State::Revoked, EventKind::Revoked, None, message);
-        } else if self.status.state == State::Pending {
-            self.enter(State::Withdrawn, EventKind::Withdrawn, None, message);
-        }
-    }
-
-    /// A grant does not outlive the policy or endpoint it was made for. An edited policy changes nothing that was signed; before
-    /// the signature (a start far ahead) it takes the approval back, as people approved the other content.
-    fn objects_gone(&mut self, policy: &Lookup<Policy>, endpoint: &Lookup<Endpoint>) {
-        if !self.status.state.is_granted() {
-            return;
-        }
-        let wish = &self.request.wish;
-        let Some(pinned) = &self.status.policy else {
-            return;
-        };
-        let gone = if is_another(policy, |p| p.reference.uid == pinned.uid) {
-            format!("JitPolicy {} was deleted", wish.policy)
-        } else if !self.status.signed && is_another(policy, |p| p.rules.digest() == pinned.digest) {
-            format!("JitPolicy {} was changed before the start; ask again", wish.policy)
-        } else if is_another(endpoint, |e| Some(&e.reference.uid) == self.status.endpoint_uid.as_ref()) {
-            format!("ManagedEndpoint {} was deleted", wish.endpoint)
-        } else {
-            return;
-        };
-        self.enter(State::Revoked, EventKind::Revoked, None, gone);
-    }
-
-    /// Puts a granted request where the clock says it is.
-    fn advance(&mut self) {
-        let Some(interval) = self.status.granted.filter(|_| self.status.state.is_granted()) else {
-            return;
-        };
-        let Interval { start, end } = interval;
-        match (interval.position(self.now), self.status.state) {
-            (Position::After, _) => {
-                self.enter(State::Expired, EventKind::Expired, None, format!("ended as granted at {end}"))
-            }
-            (Position::Inside, State::Scheduled) => {
-                self.enter(State::Active, EventKind::Activated, None, format!("access holds until {end}"));
-            }
-            // A clock that was set back; the endpoint goes by its own.
-            (Position::Before, State::Active) => {
-                self.status.state = State::Scheduled;
-                self.status.message = format!("access begins at {start}");
-            }
-            _ => {}
-        }
-    }
-
-    fn finish(self, policy: &Lookup<Policy>, endpoint: &Lookup<Endpoint>) -> Step {
-        let sign = self.grant(policy, endpoint);
-        let mut status = self.status.clone();
-        status.signed |= sign.is_some();
-        let wake = self.wake(&status);
-        Step { status: Some(status), events: self.events, sign, wake }
-    }
-
-    /// The grant to sign now, if there is one. Policy and endpoint must be there, unchanged: what cannot be read is not granted.
-    fn grant(&self, policy: &Lookup<Policy>, endpoint: &Lookup<Endpoint>) -> Option<GrantBody> {
-        let status = &self.status;
-        let interval = status.granted.filter(|_| status.state.is_granted() && !status.signed)?;
-        if self.now < interval.start.minus(SIGN_AHEAD) {
-            return None;
-        }
-        let pinned = status.policy.clone()?;
-        let policy = policy.found().filter(|p| p.reference.uid == pinned.uid && p.rules.digest() == pinned.digest)?;
-        let endpoint = endpoint.found().filter(|e| Some(&e.reference.uid) == status.endpoint_uid.as_ref())?;
-        Some(GrantBody {
-            endpoint: endpoint.reference.clone(),
-            request: self.request.reference.clone(),
-            account: self.request.wish.account.clone(),
-            policy: pinned,
-            elevation: policy.rules.elevation.clone(),
-            not_before: interval.start,
-            not_after: interval.end,
-        })
-    }
-
-    fn wake(&self, status: &Status) -> Option<Instant> {
-        match (status.state, status.granted) {
-            (State::Pending, _) => self.pending_deadline(),
-            (State::Scheduled, Some(interval)) if !status.signed && self.now < interval.start.minus(SIGN_AHEAD) => {
-                Some(interval.start.minus(SIGN_AHEAD))
-            }
-            (State::Scheduled | State::Active, Some(interval)) => interval.next_edge(self.now),
-            _ => None,
-        }
-    }
-}
-
-/// Is the object gone, or another one of the same name? One that cannot be read is neither.
-fn is_another<T>(lookup: &Lookup<T>, same: impl Fn(&T) -> bool) -> bool {
-    match lookup {
-        Lookup::Found(object) => !same(object),
-        Lookup::Missing => true,
-        Lookup::Unreadable(_) => false,
-    }
+    judgement.finish()
 }
 
 // === impl EventKind ===
@@ -414,6 +112,7 @@ impl EventKind {
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::Held => "Held",
             Self::Accepted => "Accepted",
             Self::Declined => "Declined",
             Self::Approved => "Approved",
@@ -432,45 +131,8 @@ impl EventKind {
     #[must_use]
     pub fn is_warning(self) -> bool {
         match self {
-            Self::Declined | Self::Denied | Self::TimedOut | Self::Revoked | Self::DecisionIgnored => true,
+            Self::Held | Self::Declined | Self::Denied | Self::TimedOut | Self::Revoked | Self::DecisionIgnored => true,
             Self::Accepted | Self::Approved | Self::Withdrawn | Self::Activated | Self::Expired | Self::Ended => false,
-        }
-    }
-}
-
-// === impl Status ===
-
-impl Status {
-    fn new() -> Self {
-        Self {
-            state: State::Pending,
-            message: String::new(),
-            declined: None,
-            denied: false,
-            accepted_at: None,
-            identity: None,
-            policy: None,
-            endpoint_uid: None,
-            decisions: Vec::new(),
-            granted: None,
-            signed: false,
-        }
-    }
-}
-
-// === impl FoldedDecision ===
-
-impl FoldedDecision {
-    fn malformed(slot: u32, now: Instant, message: &str) -> Self {
-        Self {
-            slot,
-            by: None,
-            verb: None,
-            duration: None,
-            stage: None,
-            comment: None,
-            observed_at: now,
-            ignored: Some((IgnoredReason::Malformed, message.to_owned())),
         }
     }
 }

@@ -34,6 +34,8 @@ pub enum DeclineReason {
     DurationOutOfRange,
     /// The start is more than 7 days ahead.
     StartTimeOutOfRange,
+    /// It was made while nothing checked who makes requests.
+    AdmissionUnprotected,
 }
 
 /// One reason with its text.
@@ -58,6 +60,8 @@ pub enum IgnoredReason {
     SelfApproval,
     /// `for=` is outside the policy's range.
     DurationOutOfRange,
+    /// Written while nothing checked who writes decisions.
+    AdmissionUnprotected,
 }
 
 /// Joins all reasons of a declined request, sorted: the first is the condition's reason, the message names all.

@@ -128,6 +128,19 @@ pub struct Accepted<'a> {
 // === impl Request ===
 
 impl Request {
+    /// Has it been judged? One that is held has not.
+    #[must_use]
+    pub fn is_judged(&self) -> bool {
+        self.status.as_ref().is_some_and(|status| status.state != State::Held)
+    }
+
+    /// Has everything that people wrote been judged?
+    #[must_use]
+    pub fn is_taken_up(&self) -> bool {
+        let seen = self.status.iter().flat_map(|status| &status.decisions).map(|d| d.slot).max().unwrap_or(0);
+        self.is_judged() && self.decisions.keys().all(|slot| *slot <= seen)
+    }
+
     /// May this be asked under this policy on this endpoint?
     ///
     /// # Errors
@@ -149,7 +162,7 @@ impl Request {
             self.judge_targets(policy, endpoint, &mut against);
         }
         // The start is judged once, when the request comes in: waiting for approval must not decline it.
-        if self.status.is_none() {
+        if !self.is_judged() {
             self.judge_start(now, &mut against);
         }
         match (policy, endpoint, person) {

@@ -1,4 +1,4 @@
-//! Snapshots: a manifest with all its parts, verified, and the rights that follow. [`accept`] is the only way to one;
+//! Snapshots: a manifest with all its parts, verified, and the rights that follow. [`accept()`] is the only way to one;
 //! it is always the full state: what is not named is over.
 
 mod accept;
@@ -32,7 +32,7 @@ pub struct Me {
     pub endpoint: EndpointRef,
 }
 
-/// The verified state of one endpoint. Its fields are read by whoever likes; only [`accept`] and
+/// The verified state of one endpoint. Its fields are read by whoever likes; only [`accept()`] and
 /// [`Snapshot::keep_named`] make one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Snapshot {
@@ -107,7 +107,7 @@ impl Snapshot {
         kept
     }
 
-    /// What to store: given back to [`accept`] with the same keys and floors it gives this snapshot again.
+    /// What to store: given back to [`accept()`] with the same keys and floors it gives this snapshot again.
     ///
     /// # Errors
     /// Those of the serialiser; there are none for a manifest.

@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 /// `status.state` of an ElevationRequest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum State {
+    /// Not judged yet: it is not known whether the API server checks who writes what.
+    Held,
     /// Accepted, waiting for decisions.
     Pending,
     /// Refused without a person.
@@ -31,7 +33,8 @@ pub enum State {
 
 impl State {
     /// Every state, in the order of a request's life.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
+        Self::Held,
         Self::Pending,
         Self::Declined,
         Self::Denied,
@@ -48,7 +51,7 @@ impl State {
     #[must_use]
     pub fn is_final(self) -> bool {
         match self {
-            Self::Pending | Self::Scheduled | Self::Active => false,
+            Self::Held | Self::Pending | Self::Scheduled | Self::Active => false,
             Self::Declined
             | Self::Denied
             | Self::Withdrawn
@@ -69,6 +72,7 @@ impl State {
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::Held => "Held",
             Self::Pending => "Pending",
             Self::Declined => "Declined",
             Self::Denied => "Denied",

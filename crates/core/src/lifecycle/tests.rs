@@ -5,11 +5,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::prelude::*;
 
 use super::*;
+use crate::decision::Verb;
 use crate::endpoint::AccountEntry;
-use crate::interval::parse_duration;
+use crate::guard::UNPROTECTED;
+use crate::interval::{Interval, Position, parse_duration};
 use crate::name::{EndpointName, Named};
-use crate::policy::{DurationRule, Elevation, Mode, OnRequest, PolicyRef, ReasonRule, Rules};
+use crate::policy::{Access, DurationRule, Elevation, Mode, OnRequest, PolicyRef, ReasonRule, Rules};
+use crate::reason::{DeclineReason, IgnoredReason};
 use crate::request::Wish;
+use crate::state::State;
 use crate::target::{AccountTarget, EndpointTarget, Selector, Targets};
 
 const T0: i64 = 1_000_000;
@@ -79,6 +83,7 @@ struct World {
     request: Request,
     policy: Lookup<Policy>,
     endpoint: Lookup<Endpoint>,
+    guard: Guard,
     events: Vec<EventKind>,
     signed: Vec<GrantBody>,
     wake: Option<Instant>,
@@ -90,6 +95,7 @@ impl World {
             request,
             policy: Lookup::Found(policy()),
             endpoint: Lookup::Found(endpoint()),
+            guard: Guard::Passed,
             events: Vec::new(),
             signed: Vec::new(),
             wake: None,
@@ -111,13 +117,17 @@ impl World {
         world
     }
 
+    fn context(&self) -> Context<'_> {
+        Context { policy: &self.policy, endpoint: &self.endpoint, guard: &self.guard }
+    }
+
     fn decide(&mut self, line: &str) {
         let slot = u32::try_from(self.request.decisions.len()).unwrap() + 1;
         self.request.decisions.insert(slot, line.into());
     }
 
     fn step(&mut self, second: i64) -> State {
-        let step = step(&self.request, &self.policy, &self.endpoint, at(second));
+        let step = step(&self.request, &self.context(), at(second));
         self.events.extend(step.events.iter().map(|e| e.kind));
         self.signed.extend(step.sign);
         self.wake = step.wake;
@@ -422,7 +432,7 @@ fn deleting_takes_back_what_a_request_holds() {
     assert_eq!(active.step(20), State::Revoked);
     let mut fresh = World::new(request());
     fresh.request.deleting = true;
-    assert_eq!(step(&fresh.request, &fresh.policy, &fresh.endpoint, at(0)).status, None);
+    assert_eq!(step(&fresh.request, &fresh.context(), at(0)).status, None);
 }
 
 #[test]
@@ -526,6 +536,147 @@ fn an_endpoint_that_cannot_be_read_stops_approvals_and_loses_nothing() {
     assert_eq!(world.step(2), State::Active);
 }
 
+fn waiting() -> Guard {
+    Guard::Waiting("checking the admission policies".into())
+}
+
+fn open() -> Guard {
+    Guard::Open("ValidatingAdmissionPolicy decisions.tidegate.dev is missing".into())
+}
+
+#[test]
+fn without_the_guard_a_request_is_held_and_goes_on_by_itself() {
+    let mut world = World::new(request());
+    world.guard = waiting();
+    assert_eq!(world.step(0), State::Held);
+    assert_eq!(world.wake, None);
+    assert!(world.status().message.contains("checking the admission policies"));
+    assert_eq!(world.status().accepted_at, None);
+    world.guard = Guard::Passed;
+    assert_eq!(world.step(500), State::Pending);
+    assert_eq!(world.status().accepted_at, Some(at(500)), "the wait does not eat the pending timeout");
+}
+
+#[test]
+fn decisions_on_a_held_request_wait_and_are_not_lost() {
+    for (line, state) in
+        [("bob@corp approve", State::Active), ("bob@corp deny", State::Denied), ("alice@corp end", State::Withdrawn)]
+    {
+        let mut world = World::new(request());
+        world.guard = waiting();
+        world.step(0);
+        world.decide(line);
+        assert_eq!(world.step(1), State::Held);
+        assert!(world.status().decisions.is_empty() && !world.request.is_taken_up());
+        world.guard = Guard::Passed;
+        assert_eq!(world.step(2), state, "{line}");
+        assert!(world.request.is_taken_up());
+        world.decide("bob@corp revoke");
+        assert!(!world.request.is_taken_up());
+    }
+}
+
+#[test]
+fn a_request_made_while_unprotected_is_declined_after_the_repair() {
+    let mut world = World::new(request());
+    world.guard = open();
+    assert_eq!(world.step(0), State::Held);
+    world.guard = Guard::Repaired;
+    assert_eq!(world.step(1), State::Declined);
+    assert_eq!(world.status().declined, Some(DeclineReason::AdmissionUnprotected));
+}
+
+#[test]
+fn a_start_is_judged_when_a_held_request_is() {
+    let mut request = request();
+    request.wish.start = Some(at(7 * 86_400 + 10));
+    let mut world = World::new(request);
+    world.guard = waiting();
+    world.step(0);
+    world.guard = Guard::Passed;
+    assert_eq!(world.step(1), State::Declined);
+    assert_eq!(world.status().declined, Some(DeclineReason::StartTimeOutOfRange));
+}
+
+#[test]
+fn an_approval_waits_for_the_guard_and_then_counts() {
+    let mut world = World::pending();
+    world.guard = waiting();
+    world.decide("bob@corp approve");
+    assert_eq!(world.step(1), State::Pending);
+    assert!(world.status().decisions.is_empty());
+    world.guard = Guard::Passed;
+    assert_eq!(world.step(2), State::Active);
+}
+
+#[test]
+fn an_approval_given_while_unprotected_never_counts() {
+    for guard in [open(), Guard::Repaired] {
+        let mut world = World::pending();
+        world.guard = guard;
+        world.decide("bob@corp approve");
+        assert_eq!(world.step(1), State::Pending);
+        assert_eq!(world.last_ignored(), (IgnoredReason::AdmissionUnprotected, UNPROTECTED));
+        world.guard = Guard::Passed;
+        assert_eq!(world.step(2), State::Pending);
+        world.decide("bob@corp approve");
+        assert_eq!(world.step(3), State::Active, "it can be given again");
+    }
+}
+
+#[test]
+fn what_ends_access_never_waits_for_the_guard() {
+    for guard in [waiting(), open(), Guard::Repaired] {
+        for (line, state) in
+            [("eve@corp revoke", State::Revoked), ("bob@corp deny", State::Revoked), ("alice@corp end", State::Ended)]
+        {
+            let mut world = World::active();
+            world.guard = guard.clone();
+            world.decide(line);
+            assert_eq!(world.step(20), state, "{guard:?} {line}");
+        }
+        let mut world = World::active();
+        world.guard = guard.clone();
+        assert_eq!(world.step(1810), State::Expired, "{guard:?}");
+        let mut pending = World::pending();
+        pending.guard = guard;
+        assert_eq!(pending.step(3600), State::TimedOut);
+    }
+}
+
+#[test]
+fn nothing_new_starts_without_the_guard() {
+    for guard in [waiting(), open()] {
+        let mut request = request();
+        request.wish.start = Some(at(10_000));
+        let mut world = World::new(request);
+        world.step(0);
+        world.decide("bob@corp approve");
+        world.step(5);
+        world.guard = guard;
+        assert_eq!(world.step(10_000), State::Scheduled);
+        assert!(world.signed.is_empty());
+        world.guard = Guard::Passed;
+        assert_eq!(world.step(10_100), State::Active);
+        assert_eq!(world.signed.len(), 1);
+        assert_eq!(world.signed[0].not_after, at(11_800), "the end stays where it was");
+    }
+}
+
+#[test]
+fn a_grant_waits_for_a_policy_that_cannot_be_read() {
+    let mut request = request();
+    request.wish.start = Some(at(10_000));
+    let mut world = World::new(request);
+    world.step(0);
+    world.decide("bob@corp approve");
+    world.step(5);
+    let readable = std::mem::replace(&mut world.policy, Lookup::Unreadable("spec.access".into()));
+    assert_eq!(world.step(10_000), State::Scheduled);
+    world.policy = readable;
+    assert_eq!(world.step(10_001), State::Active);
+}
+
 // === properties ===
 
 #[derive(Debug, Clone)]
@@ -534,6 +685,7 @@ enum Happening {
     Look(i64),
     Delete,
     EditPolicy,
+    Guard(Guard),
 }
 
 fn happening() -> impl Strategy<Value = Happening> {
@@ -553,6 +705,7 @@ fn happening() -> impl Strategy<Value = Happening> {
         6 => (-5_000i64..20_000).prop_map(Happening::Look),
         1 => Just(Happening::Delete),
         1 => Just(Happening::EditPolicy),
+        2 => prop::sample::select(vec![Guard::Passed, waiting(), open(), Guard::Repaired]).prop_map(Happening::Guard),
     ]
 }
 
@@ -583,14 +736,19 @@ proptest! {
             match happening {
                 Happening::Decide(line) => world.decide(&line),
                 Happening::Delete => world.request.deleting = true,
+                Happening::Guard(guard) => world.guard = guard,
                 Happening::EditPolicy => {
                     if let Lookup::Found(p) = &mut world.policy {
                         p.rules.targets.accounts.except.names.insert("zoe".parse().unwrap());
                     }
                 }
                 Happening::Look(second) => {
+                    let (believed, granted) = (world.guard == Guard::Passed, others_approved(world.status()));
                     let state = world.step(second);
                     let status = world.status();
+                    if !granted && others_approved(status) {
+                        prop_assert!(believed, "an approval counted without the guard");
+                    }
                     if let Some(ended) = ended {
                         prop_assert_eq!(state, ended, "a final state is final");
                     }
@@ -617,7 +775,7 @@ proptest! {
     ) {
         let lines: Vec<String> = lines.into_iter().filter_map(|h| match h {
             Happening::Decide(line) => Some(line),
-            Happening::Look(_) | Happening::Delete | Happening::EditPolicy => None,
+            Happening::Look(_) | Happening::Delete | Happening::EditPolicy | Happening::Guard(_) => None,
         }).collect();
         let mut once = World::pending();
         let mut each = World::pending();

@@ -1,0 +1,224 @@
+//! The admission guard: are the policies that make decisions trustworthy in force, and were they all the time? It compares
+//! what the API server holds with what this version was built with, and has the API server refuse forgeries, in every fleet. What
+//! follows for a request is core's (`tidegate_core::guard`).
+
+mod expected;
+mod memory;
+mod probe;
+mod seal;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt;
+use futures::stream::{self, BoxStream};
+use kube::Client;
+use kube::runtime::{WatchStreamExt, watcher};
+use tidegate_core::guard::Guard;
+use tokio::sync::{Notify, watch};
+use tokio_util::sync::CancellationToken;
+
+use self::expected::Expected;
+use self::memory::Memory;
+use self::probe::Probe;
+pub use self::seal::Seal;
+use super::Context;
+use crate::metrics::ControllerMetrics;
+use crate::runtime::{WatchRetry, watch_config};
+
+/// How often everything is tried again, changed or not.
+const EVERY: Duration = Duration::from_secs(300);
+/// How soon after a check that did not pass. Policies take some seconds to come into force.
+const RETRY: Duration = Duration::from_secs(2);
+
+/// Why a check did not pass.
+#[derive(Debug, thiserror::Error)]
+pub enum NotPassed {
+    /// Something is missing, different, or let a forgery through. The text names it and what to do.
+    #[error("{0}")]
+    Unprotected(String),
+    /// It could not be found out.
+    #[error("{what}: {source}")]
+    Unknown {
+        /// What was tried.
+        what: String,
+        /// The API server's answer.
+        source: kube::Error,
+    },
+}
+
+/// What the guard last found, and how to ask it to look again.
+#[derive(Debug)]
+pub struct AdmissionGuard {
+    verdict: watch::Sender<Guard>,
+    seal: watch::Sender<Option<Seal>>,
+    look: Notify,
+}
+
+/// The part that looks.
+pub struct Watchman {
+    client: Client,
+    expected: Expected,
+    probe: Probe,
+    memory: Memory,
+    metrics: ControllerMetrics,
+}
+
+// === impl AdmissionGuard ===
+
+impl AdmissionGuard {
+    /// Nothing is known yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { verdict: watch::Sender::new(unchecked()), seal: watch::Sender::new(None), look: Notify::new() }
+    }
+
+    /// A guard that found this.
+    #[cfg(test)]
+    pub fn found(verdict: Guard, seal: Option<Seal>) -> Self {
+        Self { verdict: watch::Sender::new(verdict), seal: watch::Sender::new(seal), look: Notify::new() }
+    }
+
+    /// What was last found.
+    #[must_use]
+    pub fn verdict(&self) -> Guard {
+        self.verdict.borrow().clone()
+    }
+
+    /// What is to be relied on for something that gives access: the last finding, if the policies are this very moment the ones that
+    /// were probed. The watch that would tell of a change may be late, so this asks the API server.
+    ///
+    /// # Errors
+    /// [`NotPassed::Unknown`]: nothing may be granted now.
+    pub async fn confirm(&self, client: &Client) -> Result<Guard, NotPassed> {
+        let verdict = self.verdict();
+        if verdict != Guard::Passed {
+            return Ok(verdict);
+        }
+        let now = Seal::read(client).await?;
+        if self.seal.borrow().as_ref() == Some(&now) {
+            return Ok(Guard::Passed);
+        }
+        self.look.notify_one();
+        Ok(Guard::Waiting("the admission policies have just changed".to_owned()))
+    }
+
+    /// A tick whenever the finding changes.
+    pub fn changes(&self) -> BoxStream<'static, ()> {
+        let changed = self.verdict.subscribe();
+        stream::unfold(changed, |mut changed| async { changed.changed().await.ok().map(|()| ((), changed)) }).boxed()
+    }
+
+    /// Waits until the first check has found something.
+    pub async fn checked(&self) {
+        let mut verdict = self.verdict.subscribe();
+        // Never closed: the sender lives as long as this does.
+        let _found = verdict.wait_for(|verdict| *verdict != unchecked()).await;
+    }
+
+    fn find(&self, verdict: Guard, metrics: &ControllerMetrics) {
+        metrics.guard(verdict == Guard::Passed);
+        let before = self.verdict();
+        if before == verdict {
+            return;
+        }
+        match &verdict {
+            Guard::Passed => tracing::info!("the admission guard has passed"),
+            Guard::Waiting(why) => tracing::warn!(why, "the admission guard waits: nothing new is granted"),
+            Guard::Open(why) => tracing::error!(why, "admission is unprotected: nothing new is granted"),
+            Guard::Repaired => {
+                tracing::warn!("admission is protected again; what was written meanwhile does not count")
+            }
+        }
+        self.verdict.send_replace(verdict);
+    }
+}
+
+fn unchecked() -> Guard {
+    Guard::Waiting("the admission policies have not been checked yet".to_owned())
+}
+
+// === impl Watchman ===
+
+impl Watchman {
+    /// Looks after the policies of an installation in this namespace.
+    ///
+    /// # Errors
+    /// The manifests this version was built with do not parse, which no build that passed its tests has.
+    pub fn new(client: Client, namespace: &str, metrics: ControllerMetrics) -> anyhow::Result<Self> {
+        Ok(Self {
+            expected: Expected::built_in(namespace)?,
+            probe: Probe::new(client.clone(), namespace),
+            memory: Memory::new(client.clone(), namespace),
+            client,
+            metrics,
+        })
+    }
+
+    /// Checks at start, every 5 minutes, and at every change of what it looks after, until told to stop.
+    pub async fn run(self, guard: Arc<AdmissionGuard>, context: Arc<Context>, stop: CancellationToken) {
+        let mut changes = std::pin::pin!(self.changes());
+        loop {
+            let next = match self.check(&guard, &context).await {
+                Ok(()) => EVERY,
+                Err(NotPassed::Unprotected(why)) => {
+                    guard.find(Guard::Open(why), &self.metrics);
+                    RETRY
+                }
+                Err(unknown @ NotPassed::Unknown { .. }) => {
+                    // What is known to be open stays open until it is known to be repaired.
+                    if !guard.verdict().taints() {
+                        guard.find(Guard::Waiting(unknown.to_string()), &self.metrics);
+                    }
+                    RETRY
+                }
+            };
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(next) => {}
+                () = guard.look.notified() => {}
+                _ = changes.next() => {}
+            }
+        }
+    }
+
+    async fn check(&self, guard: &AdmissionGuard, context: &Arc<Context>) -> Result<(), NotPassed> {
+        let seal = Seal::read(&self.client).await?;
+        let known = guard.seal.borrow().clone();
+        if known.as_ref().is_some_and(|known| *known != seal) && guard.verdict() == Guard::Passed {
+            guard.find(Guard::Waiting("the admission policies have changed".to_owned()), &self.metrics);
+        }
+        self.expected.compare(&self.client).await?;
+        self.probe.run(&context.fleets()).await?;
+        // Changed while it was probed: what was probed is not what is there.
+        if Seal::read(&self.client).await? != seal {
+            return Err(NotPassed::Unprotected("the admission policies change at this moment".to_owned()));
+        }
+        let gap = guard.verdict().taints() || self.memory.recall().await?.as_ref() != Some(&seal);
+        if gap {
+            guard.find(Guard::Repaired, &self.metrics);
+            super::request::sweep(context).await?;
+        }
+        self.memory.keep(&seal).await?;
+        guard.seal.send_replace(Some(seal));
+        guard.find(Guard::Passed, &self.metrics);
+        Ok(())
+    }
+
+    /// Ticks when a policy, a binding or a definition of ours may have changed.
+    fn changes(&self) -> BoxStream<'static, ()> {
+        let watches = seal::kinds(&self.client).into_iter().map(|api| {
+            let events = watcher(api, watch_config()).backoff(WatchRetry::default());
+            events.filter_map(|event| async { event.is_ok_and(|event| is_ours(&event)).then_some(()) }).boxed()
+        });
+        stream::select_all(watches).boxed()
+    }
+}
+
+fn is_ours(event: &watcher::Event<seal::Meta>) -> bool {
+    match event {
+        watcher::Event::Apply(object) | watcher::Event::Delete(object) => seal::is_ours(object),
+        watcher::Event::InitDone => true,
+        watcher::Event::Init | watcher::Event::InitApply(_) => false,
+    }
+}
