@@ -8,12 +8,13 @@ use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     KeyUsagePurpose, PKCS_ED25519, SanType, SerialNumber, SubjectPublicKeyInfo,
 };
-use tidegate_core::envelope::{PublicKey, SigningKey};
 use tidegate_core::interval::Instant;
+use tidegate_core::key::{PublicKey, SigningKey};
+use tidegate_core::keyring::TrustedKey;
 use tidegate_core::name::Digest;
 use tidegate_core::part::PartKind;
 use tidegate_core::spiffe::EndpointId;
-use tidegate_core::trust::{TrustBundle, TrustedKey, pin_of_spki};
+use tidegate_core::trust::{TrustBundle, pin_of_spki};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use crate::args::Host;

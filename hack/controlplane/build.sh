@@ -76,7 +76,7 @@ ldflags="-s -w -X $stamp.gitVersion=v$version -X $stamp.gitMajor=$major -X $stam
 ldflags="$ldflags -X $stamp.gitCommit=v$version -X $stamp.gitTreeState=archive"
 
 began=$(date +%s)
-say "building into $folder; once, about 8 minutes on two cores"
+say "building into $folder; once, about 6 minutes on two cores"
 for name in $binaries; do
     [ -x "$folder/$name" ] && continue
     say "building $name for Kubernetes $version"

@@ -10,8 +10,8 @@ use kube::api::PostParams;
 use kube::{Api, Client, Resource};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tidegate_core::envelope::SigningKey;
 use tidegate_core::interval::Instant;
+use tidegate_core::key::SigningKey;
 use tidegate_core::trust::TrustBundle;
 
 use crate::args::Host;

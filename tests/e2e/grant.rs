@@ -40,7 +40,7 @@ async fn an_approved_request_reaches_the_endpoint_with_one_write_after_the_appro
 }
 
 #[tokio::test]
-async fn an_approval_may_shorten_and_never_lengthens_what_was_asked_for() -> Result<()> {
+async fn an_approval_sets_the_duration_and_never_leaves_the_policys_range() -> Result<()> {
     let fleet = Fleet::new(shared().await?, "shorter").await?;
     fleet.ask("er-1", "20m").await?;
     fleet.in_state("er-1", "Pending", SOON).await?;

@@ -12,8 +12,9 @@ use tidegate::gateway::{App, Enroller, Listener, Served, Tls, Trust, Waits, rout
 use tidegate::metrics::{GatewayMetrics, Metrics};
 use tidegate::runtime::Readiness;
 use tidegate_core::interval::Instant;
+use tidegate_core::keyring::TrustedKey;
 use tidegate_core::part::PartKind;
-use tidegate_core::trust::{TrustBundle, TrustedKey};
+use tidegate_core::trust::TrustBundle;
 use tidegate_test_support::eventually;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;

@@ -40,8 +40,8 @@ impl Authority {
     }
 
     /// The authority's key as core takes it.
-    pub fn signing_key(&self) -> tidegate_core::envelope::SigningKey {
-        tidegate_core::envelope::SigningKey::from_pkcs8(self.issuer.key().serialized_der()).unwrap()
+    pub fn signing_key(&self) -> tidegate_core::key::SigningKey {
+        tidegate_core::key::SigningKey::from_pkcs8(self.issuer.key().serialized_der()).unwrap()
     }
 
     /// A certificate for the gateway.

@@ -5,12 +5,13 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use tidegate_core::envelope::KeyRing;
 use tidegate_core::floor::Floors;
+use tidegate_core::keyring::KeyRing;
 use tidegate_core::manifest::PartName;
 use tidegate_core::name::Digest;
+use tidegate_core::refusal::RefusalCode;
 use tidegate_core::snapshot::{Acceptance, Me, PartRefusal, Snapshot, accept};
-use tidegate_core::wire::{RefusalCode, SnapshotBody};
+use tidegate_core::wire::SnapshotBody;
 
 use crate::store::{Entry, Store, StoreError};
 

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use tidegate_core::interval::Instant;
 use tidegate_core::name::Digest;
-use tidegate_core::wire::{RefusalCode, limit};
+use tidegate_core::refusal::RefusalCode;
+use tidegate_core::wire::limit;
 use tokio::sync::{mpsc, watch};
 
 use crate::args::EndpointPath;

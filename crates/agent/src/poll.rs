@@ -6,7 +6,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, Request, StatusCode, header};
 use tidegate_core::name::Digest;
-use tidegate_core::wire::{self, Have, Problem, ProblemCode, RefusalCode, SnapshotBody, limit};
+use tidegate_core::refusal::RefusalCode;
+use tidegate_core::wire::{self, Have, Problem, ProblemCode, SnapshotBody, limit};
 
 use crate::gateway::Reply;
 use crate::text::shown;

@@ -2,7 +2,7 @@
 //! replaced as a whole (write, fsync, rename, fsync folder) or not at all; one that cannot be read is kept aside and
 //! counts as absent.
 
-use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -49,12 +49,16 @@ pub enum StoreError {
     /// Another process has it.
     #[error("{0}: another agent uses this state directory; stop it, or give --state-dir another one")]
     Locked(PathBuf),
+    /// It was there before, and others may look into it.
+    #[error("{0}: others may look into it; chmod 700 it if it is the agent's own, or give --state-dir another one")]
+    Public(PathBuf),
 }
 
 // === impl Store ===
 
 impl Store {
-    /// Opens the directory, creating it with mode 0700, and locks it until drop.
+    /// Opens the directory, creating it with mode 0700, and locks it until drop. One that exists has to be private already: it is
+    /// never changed, for it may be somebody else's.
     ///
     /// # Errors
     /// [`StoreError`], each variant as it says.
@@ -65,7 +69,9 @@ impl Store {
         };
         for folder in [dir.to_owned(), dir.join("identity")] {
             DirBuilder::new().recursive(true).mode(0o700).create(&folder).map_err(at(&folder))?;
-            fs::set_permissions(&folder, Permissions::from_mode(0o700)).map_err(at(&folder))?;
+            if fs::metadata(&folder).map_err(at(&folder))?.permissions().mode() & 0o077 != 0 {
+                return Err(StoreError::Public(folder));
+            }
         }
         let path = dir.join("lock");
         let lock = OpenOptions::new().create(true).append(true).mode(0o600).open(&path).map_err(at(&path))?;
@@ -232,6 +238,15 @@ mod tests {
         fs::create_dir(store.path(Entry::Floors).with_extension("new")).unwrap();
         assert!(store.write_json(Entry::Floors, &[2]).is_err());
         assert_eq!(store.read_json::<Vec<u8>>(Entry::Floors).unwrap(), Some(vec![1]));
+    }
+
+    #[test]
+    fn a_directory_that_others_may_enter_is_refused_and_left_as_it_is() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        let refused = Store::open(dir.path()).unwrap_err().to_string();
+        assert!(refused.contains("chmod 700") && refused.contains("--state-dir"), "{refused}");
+        assert_eq!((mode(dir.path()), fs::read_dir(dir.path()).unwrap().count()), (0o755, 0));
     }
 
     #[test]

@@ -3,7 +3,9 @@
 
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
-use tidegate_core::envelope::{KeyRing, OpenError, PublicKey};
+use tidegate_core::envelope::OpenError;
+use tidegate_core::key::PublicKey;
+use tidegate_core::keyring::KeyRing;
 use tidegate_core::name::Digest;
 use tidegate_core::trust::{TrustBundle, pin_of_spki};
 use x509_parser::oid_registry::OID_SIG_ED25519;
@@ -78,10 +80,10 @@ mod tests {
     use std::collections::BTreeSet;
 
     use rcgen::{CertificateParams, KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ED25519, PublicKeyData};
-    use tidegate_core::envelope::SigningKey;
     use tidegate_core::interval::Instant;
+    use tidegate_core::key::SigningKey;
+    use tidegate_core::keyring::TrustedKey;
     use tidegate_core::part::PartKind;
-    use tidegate_core::trust::TrustedKey;
 
     use super::*;
 

@@ -5,21 +5,18 @@
 
 #[cfg(test)]
 pub(crate) mod fixture;
-mod key;
 mod sign;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize};
 
-pub use self::key::{KeyError, PublicKey, SigningKey};
 pub use self::sign::{Issuer, SignError, Signed, sign, sign_if_changed};
+use crate::key::SigningKey;
+use crate::keyring::{KeyRing, TrustedKey};
 use crate::name::Digest;
 use crate::part::{Body, Part, PartError, PartKind};
-use crate::trust::TrustedKey;
-use crate::wire::RefusalCode;
+use crate::refusal::RefusalCode;
 
 /// An envelope with more signatures than this is refused unread: each costs a pass over the payload.
 pub const MAX_SIGNATURES: usize = 8;
@@ -52,13 +49,6 @@ pub struct Signature {
 pub struct Verified<'a> {
     payload: &'a [u8],
     key: &'a TrustedKey,
-}
-
-/// The keys that an agent trusts, of one installation.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KeyRing {
-    trust_domain: String,
-    keys: BTreeMap<String, TrustedKey>,
 }
 
 /// Why an envelope does not open. All but [`OpenError::Part`] mean: not proven to come from the controller.
@@ -126,7 +116,7 @@ impl Envelope {
         let message = pre_authentication_encoding(&self.payload_type, &self.payload);
         let mut error = OpenError::WrongKey(kind);
         for Signature { keyid, sig } in &self.signatures {
-            let Some(key) = ring.keys.get(keyid).filter(|key| key.roles.contains(&kind)) else {
+            let Some(key) = ring.key(keyid, kind) else {
                 continue;
             };
             if key.public_key.verifies(&message, sig) {
@@ -146,7 +136,7 @@ impl Envelope {
     pub fn open<B: Body>(&self, ring: &KeyRing) -> Result<Part<B>, OpenError> {
         let verified = self.verify(B::KIND, ring)?;
         let part = Part::<B>::parse(verified.payload)?;
-        if part.header.trust_domain != ring.trust_domain {
+        if part.header.trust_domain != ring.trust_domain() {
             return Err(OpenError::WrongTrustDomain(B::KIND));
         }
         if part.header.issued_time >= verified.key.expiration_time {
@@ -187,23 +177,6 @@ impl<'a> Verified<'a> {
     #[must_use]
     pub fn payload(&self) -> &'a [u8] {
         self.payload
-    }
-}
-
-// === impl KeyRing ===
-
-impl KeyRing {
-    /// A ring of these keys; of two entries for one key the last counts.
-    #[must_use]
-    pub fn new(trust_domain: impl Into<String>, keys: Vec<TrustedKey>) -> Self {
-        let keys = keys.into_iter().map(|key| (key.public_key.key_id(), key)).collect();
-        Self { trust_domain: trust_domain.into(), keys }
-    }
-
-    /// The installation whose parts this ring opens.
-    #[must_use]
-    pub fn trust_domain(&self) -> &str {
-        &self.trust_domain
     }
 }
 

@@ -13,8 +13,9 @@ use serde::{Deserialize, Serialize};
 use crate::interval::Instant;
 use crate::name::{Account, Digest, EndpointRef, FleetName, NameError, RequestName, Uid};
 use crate::part::SCHEMA;
+use crate::refusal::RefusalCode;
 use crate::state::State;
-use crate::wire::{RefusalCode, limit};
+use crate::wire::limit;
 
 /// So many requests that are not over, and so many that are, are listed: of each the latest.
 pub const MAX_REQUESTS: usize = 16;

@@ -2,35 +2,14 @@
 //! which pinned the authority follows every rotation of signing keys. Reading certificates is the caller's: this module
 //! sees only raw public keys.
 
-use std::collections::BTreeSet;
-
 use serde::{Deserialize, Serialize};
 
-use crate::envelope::{Envelope, KeyRing, OpenError, PublicKey, SigningKey};
+use crate::envelope::{Envelope, OpenError};
 use crate::interval::Instant;
+use crate::key::{PublicKey, SigningKey};
+use crate::keyring::{KeyRing, TrustedKey};
 use crate::name::Digest;
 use crate::part::{PartError, PartKind, SCHEMA};
-
-/// A key that signs parts. In JSON it carries its `keyid` too, which must be right.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "TrustedKeyJson", into = "TrustedKeyJson")]
-pub struct TrustedKey {
-    /// The key.
-    pub public_key: PublicKey,
-    /// The kinds of parts it may sign.
-    pub roles: BTreeSet<PartKind>,
-    /// What was signed (`issuedTime`) at or after this instant is not believed.
-    pub expiration_time: Instant,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct TrustedKeyJson {
-    keyid: String,
-    public_key: PublicKey,
-    roles: BTreeSet<PartKind>,
-    expiration_time: Instant,
-}
 
 /// The payload that the authority signs. It belongs to the installation, not to a fleet, so it is not a
 /// [`crate::part::Part`].
@@ -64,26 +43,6 @@ pub struct TrustBundle {
 #[must_use]
 pub fn pin_of_spki(der: &[u8]) -> Digest {
     Digest::of(der)
-}
-
-// === impl TrustedKey ===
-
-impl TryFrom<TrustedKeyJson> for TrustedKey {
-    type Error = String;
-    fn try_from(json: TrustedKeyJson) -> Result<Self, String> {
-        let TrustedKeyJson { keyid, public_key, roles, expiration_time } = json;
-        if keyid != public_key.key_id() {
-            return Err("the keyid is not the SHA-256 of the public key".to_owned());
-        }
-        Ok(Self { public_key, roles, expiration_time })
-    }
-}
-
-impl From<TrustedKey> for TrustedKeyJson {
-    fn from(key: TrustedKey) -> Self {
-        let TrustedKey { public_key, roles, expiration_time } = key;
-        Self { keyid: public_key.key_id(), public_key, roles, expiration_time }
-    }
 }
 
 // === impl TrustBody ===

@@ -88,28 +88,6 @@ pub struct SnapshotBody {
     pub parts: BTreeMap<Digest, Envelope>,
 }
 
-/// Why an agent refuses a manifest or a part (protocol.md, "What an agent must do"). May grow.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum RefusalCode {
-    /// Manifest: a signature is not right.
-    BadSignature,
-    /// Manifest: signed by a key that is unknown, expired, or not meant for this kind of part.
-    WrongKey,
-    /// Manifest: of another endpoint, fleet or installation.
-    WrongEndpoint,
-    /// Manifest: not readable, or a part is missing or not the one that was named.
-    Truncated,
-    /// Manifest: it or a part is above its limit.
-    TooLarge,
-    /// Part: older than one that was accepted before.
-    Rollback,
-    /// Part or manifest: written by a newer version.
-    UnknownSchema,
-    /// Part: says something that this version cannot enforce.
-    UnknownRule,
-}
-
 /// `Tidegate-Have`: parts by the first 16 hex digits of their digests, separated by commas. Too few bits to trust,
 /// enough to leave a part out of an answer; an agent that then misses one asks again without it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -170,29 +148,4 @@ pub fn parse_prefer_wait(header: &str) -> Option<Duration> {
     let digits = value.strip_prefix('"').and_then(|v| v.strip_suffix('"')).unwrap_or(value);
     let ok = (1..=9).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit());
     ok.then(|| digits.parse().ok().map(Duration::from_secs)).flatten()
-}
-
-// === impl RefusalCode ===
-
-impl RefusalCode {
-    /// The word, as in the protocol; also a closed metric label.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::BadSignature => "bad_signature",
-            Self::WrongKey => "wrong_key",
-            Self::WrongEndpoint => "wrong_endpoint",
-            Self::Truncated => "truncated",
-            Self::TooLarge => "too_large",
-            Self::Rollback => "rollback",
-            Self::UnknownSchema => "unknown_schema",
-            Self::UnknownRule => "unknown_rule",
-        }
-    }
-}
-
-impl fmt::Display for RefusalCode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
 }

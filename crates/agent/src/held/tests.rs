@@ -24,7 +24,7 @@ impl Bench {
         let fleet = "berlin".parse().unwrap();
         let me = Me { trust_domain: TRUST_DOMAIN.to_owned(), fleet, endpoint: endpoint() };
         let dir = tempfile::tempdir().unwrap();
-        let store = Arc::new(Store::open(dir.path()).unwrap());
+        let store = Arc::new(Store::open(&dir.path().join("state")).unwrap());
         Self { controller, ring, me, store, _dir: dir }
     }
 

@@ -7,16 +7,18 @@ use rcgen::{
     BasicConstraints, CertificateParams, CertificateSigningRequestParams, DnType, ExtendedKeyUsagePurpose, IsCa,
     Issuer, KeyPair, PKCS_ED25519, PublicKeyData, SanType,
 };
-use tidegate_core::envelope::{Envelope, SigningKey, sign};
+use tidegate_core::envelope::{Envelope, sign};
 use tidegate_core::grant::{GrantBody, PinnedPolicy};
 use tidegate_core::interval::{Instant, Interval};
+use tidegate_core::key::SigningKey;
+use tidegate_core::keyring::TrustedKey;
 use tidegate_core::manifest::{Manifest, PartEntry, PartName, RequestSummary, etag};
 use tidegate_core::name::{Digest, EndpointRef, FleetRef, Named};
 use tidegate_core::part::{Body, Header, PartKind, SCHEMA};
 use tidegate_core::placement::{PlacedAccount, PlacementBody};
 use tidegate_core::policy::{Access, Elevation, Mode, PolicyBody, PolicyRef};
 use tidegate_core::target::{AccountTarget, EndpointTarget, Selector, Targets};
-use tidegate_core::trust::{TrustBundle, TrustedKey, pin_of_spki};
+use tidegate_core::trust::{TrustBundle, pin_of_spki};
 use tidegate_core::wire::SnapshotBody;
 
 /// The installation.

@@ -21,7 +21,7 @@ use crate::gateway::{Call, Cluster, Face, Gateway};
 const HOUR: i64 = 3600;
 
 fn state() -> tempfile::TempDir {
-    tempfile::tempdir().unwrap()
+    tempfile::Builder::new().permissions(std::os::unix::fs::PermissionsExt::from_mode(0o700)).tempdir().unwrap()
 }
 
 /// The placement and these grants.

@@ -4,9 +4,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::{KeyRing, Signed, SigningKey, sign};
+use super::{Signed, sign};
 use crate::grant::{GrantBody, PinnedPolicy};
 use crate::interval::{Instant, Interval};
+use crate::key::SigningKey;
+use crate::keyring::KeyRing;
+use crate::keyring::TrustedKey;
 use crate::manifest::{ListedRequest, Manifest, PartEntry, PartName, RequestSummary};
 use crate::name::{Digest, EndpointRef, FleetName, FleetRef, Named, Uid};
 use crate::part::{Body, Header, PartKind, SCHEMA};
@@ -15,7 +18,6 @@ use crate::policy::{Access, DurationRule, Elevation, Mode, OnRequest, PolicyBody
 use crate::snapshot::Me;
 use crate::state::State;
 use crate::target::{AccountTarget, EndpointTarget, Selector, Targets};
-use crate::trust::TrustedKey;
 use crate::wire::SnapshotBody;
 
 pub(crate) const TRUST_DOMAIN: &str = "tidegate.local";

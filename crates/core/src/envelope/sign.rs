@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
-use super::{Envelope, KeyRing, SigningKey};
+use super::Envelope;
 use crate::interval::Instant;
+use crate::key::SigningKey;
+use crate::keyring::KeyRing;
+use crate::keyring::TrustedKey;
 use crate::name::{Digest, FleetRef};
 use crate::part::{Body, Header, Part, PartError, SCHEMA, next_sequence};
-use crate::trust::TrustedKey;
 
 /// A stored sequence this far ahead of the clock is not believed.
 const MAX_AHEAD: Duration = Duration::from_secs(24 * 3600);

@@ -8,6 +8,7 @@ use super::fixture::{self, TRUST_DOMAIN, at, header, key, key_of_seed, ring, sig
 use super::*;
 use crate::grant::GrantBody;
 use crate::interval::Instant;
+use crate::key::{KeyError, PublicKey};
 use crate::part::Header;
 use crate::placement::PlacementBody;
 use crate::policy::PolicyBody;

@@ -4,16 +4,18 @@
 use std::collections::BTreeSet;
 
 use super::{Me, Snapshot};
-use crate::envelope::{Envelope, KeyRing, OpenError};
+use crate::envelope::{Envelope, OpenError};
 use crate::floor::Floors;
 use crate::grant::GrantBody;
+use crate::keyring::KeyRing;
 use crate::manifest::{Manifest, PartEntry, PartName};
 use crate::name::{Digest, FleetRef};
 use crate::part::{Body, Header, Part};
 use crate::placement::PlacementBody;
 use crate::policy::PolicyBody;
+use crate::refusal::RefusalCode;
 use crate::select;
-use crate::wire::{RefusalCode, SnapshotBody, limit};
+use crate::wire::{SnapshotBody, limit};
 
 /// A manifest that was accepted. Persist `floors`, then `snapshot`, then use it.
 #[derive(Debug, Clone, PartialEq, Eq)]

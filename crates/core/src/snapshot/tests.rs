@@ -7,11 +7,14 @@ use crate::envelope::fixture::{
     self, POLICY_UID, REQUEST_UID, WINDOW_UID, at, body, fleet_of_old, header, key, manifest, me, parts, placement,
     ring, signed, stranger, uid,
 };
-use crate::envelope::{KeyRing, Signed, SigningKey, sign};
+use crate::envelope::{Signed, sign};
 use crate::floor::Floors;
+use crate::key::SigningKey;
+use crate::keyring::KeyRing;
 use crate::name::FleetRef;
 use crate::part::{Header, PartKind, SCHEMA};
-use crate::wire::{RefusalCode, limit};
+use crate::refusal::RefusalCode;
+use crate::wire::limit;
 
 type Parts = Vec<(PartName, Signed)>;
 
