@@ -82,7 +82,7 @@ pub async fn run(args: ControllerArgs, stop: CancellationToken) -> anyhow::Resul
     let tasks = TaskTracker::new();
     let admin = runtime::serve_admin(common.admin_address, metrics, Arc::clone(&readiness)).await?;
     let client = runtime::client(Arc::clone(&readiness)).await?;
-    let watchman = Watchman::new(client.clone(), &namespace, controller_metrics.clone())?;
+    let watchman = Watchman::new(client.clone(), &namespace, Arc::clone(&readiness), controller_metrics.clone())?;
     let store = KeyStore::new(client.clone(), namespace, trust_domain.clone(), hosts);
     let Some(keys) = load_keys(&store, &stop).await else { return Ok(()) };
     let wiring = Wiring::new(&Watches { client: &client, readiness: &readiness, tasks: &tasks, stop: &stop });
@@ -168,12 +168,16 @@ impl Context {
         Ok(signed.as_ref().map(convert::from_signed).or(previous))
     }
 
-    /// The namespaces that hold a policy or an endpoint, as cached.
+    /// The namespaces that hold a policy or an endpoint and are not being deleted, as cached.
     fn fleets(&self) -> Vec<FleetName> {
         let policies = self.policies.state().into_iter().filter_map(|policy| policy.namespace());
         let endpoints = self.endpoints.state().into_iter().filter_map(|endpoint| endpoint.namespace());
         let names: BTreeSet<String> = policies.chain(endpoints).collect();
-        names.iter().filter_map(|name| name.parse().ok()).collect()
+        let stays = |name: &&String| {
+            let namespace = self.namespaces.get(&ObjectRef::new(name));
+            namespace.is_none_or(|namespace| namespace.metadata.deletion_timestamp.is_none())
+        };
+        names.iter().filter(stays).filter_map(|name| name.parse().ok()).collect()
     }
 
     /// The endpoints of an object's namespace, as cached.

@@ -2,6 +2,7 @@
 //! resourceVersion that was judged, so a stale cache or an old leader loses instead of overwriting.
 
 use std::fmt::Debug;
+use std::time::Duration;
 
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::api::{Patch, PatchParams, PostParams};
@@ -16,6 +17,8 @@ use tidegate_core::lifecycle::Event;
 
 use super::error::Error;
 
+/// Longest time an Event may take: the next pass waits for it.
+const TELL: Duration = Duration::from_secs(2);
 /// Longest note of an Event, in bytes (the API server's limit is 1024).
 const MAX_NOTE: usize = 1000;
 
@@ -68,11 +71,22 @@ pub async fn tell(recorder: &Recorder, object: &ElevationRequest, happened: &[Ev
             type_: if event.kind.is_warning() { EventType::Warning } else { EventType::Normal },
             reason: event.kind.as_str().to_owned(),
             note: Some(cut(&event.message, MAX_NOTE)),
-            action: event.kind.as_str().to_owned(),
+            // Events of one reason and action are counted up as one: two ignored decisions are two.
+            action: event.slot.map_or_else(|| event.kind.as_str().to_owned(), |slot| format!("Decision{slot}")),
             secondary: None,
         };
-        if let Err(error) = recorder.publish(&news, &about).await {
-            tracing::warn!(%error, request = object.name_any(), reason = event.kind.as_str(), "an Event was not written");
+        let published = tokio::time::timeout(TELL, recorder.publish(&news, &about)).await;
+        let failed = match published {
+            Ok(result) => result.err().map(|error| error.to_string()),
+            Err(elapsed) => Some(elapsed.to_string()),
+        };
+        if let Some(error) = failed {
+            tracing::warn!(
+                error,
+                request = object.name_any(),
+                reason = event.kind.as_str(),
+                "an Event was not written"
+            );
         }
     }
 }

@@ -12,7 +12,7 @@ use kube::api::PostParams;
 use kube::runtime::controller::Action;
 use kube::runtime::reflector::ObjectRef;
 use kube::{Api, ResourceExt};
-use tidegate_api::names::CONTROLLER;
+use tidegate_api::names::{CONTROLLER, SIGNER_NAME};
 use tidegate_api::{Certificate, ManagedEndpoint};
 use tidegate_core::endpoint::Endpoint;
 use tidegate_core::interval::Instant;
@@ -62,7 +62,8 @@ fn is_due(object: &CertificateSigningRequest) -> bool {
     let status = object.status.as_ref();
     let has = |type_: &str| conditions(status).iter().any(|c| c.type_ == type_ && c.status == "True");
     let answered = status.is_some_and(|status| status.certificate.is_some());
-    has("Approved") && !has("Denied") && !has("Failed") && !answered
+    // The watch asks for our signer only; signing rests on no filter.
+    object.spec.signer_name == SIGNER_NAME && has("Approved") && !has("Denied") && !has("Failed") && !answered
 }
 
 fn conditions(status: Option<&CertificateSigningRequestStatus>) -> &[CertificateSigningRequestCondition] {

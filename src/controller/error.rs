@@ -63,6 +63,12 @@ impl Error {
         matches!(source, kube::Error::Api(status) if status.code == 409)
     }
 
+    /// The API server will never take this write: the object itself breaks its schema.
+    #[must_use]
+    pub fn is_invalid(&self) -> bool {
+        matches!(self, Self::Write { source: kube::Error::Api(status), .. } if status.code == 422)
+    }
+
     /// When to try again.
     #[must_use]
     pub fn retry(&self) -> Action {

@@ -23,13 +23,17 @@ use self::memory::Memory;
 use self::probe::Probe;
 pub use self::seal::Seal;
 use super::Context;
+use crate::clock;
 use crate::metrics::ControllerMetrics;
-use crate::runtime::{WatchRetry, watch_config};
+use crate::runtime::{Readiness, WatchRetry, watch_config};
 
 /// How often everything is tried again, changed or not.
 const EVERY: Duration = Duration::from_secs(300);
 /// How soon after a check that did not pass. Policies take some seconds to come into force.
 const RETRY: Duration = Duration::from_secs(2);
+
+/// How often the caches are asked at start whether they are filled.
+const FILLED: Duration = Duration::from_millis(50);
 
 /// Why a check did not pass.
 #[derive(Debug, thiserror::Error)]
@@ -61,6 +65,7 @@ pub struct Watchman {
     expected: Expected,
     probe: Probe,
     memory: Memory,
+    readiness: Arc<Readiness>,
     metrics: ControllerMetrics,
 }
 
@@ -126,9 +131,8 @@ impl AdmissionGuard {
             Guard::Passed => tracing::info!("the admission guard has passed"),
             Guard::Waiting(why) => tracing::warn!(why, "the admission guard waits: nothing new is granted"),
             Guard::Open(why) => tracing::error!(why, "admission is unprotected: nothing new is granted"),
-            Guard::Repaired => {
-                tracing::warn!("admission is protected again; what was written meanwhile does not count")
-            }
+            // Only while what is there is taken up (`super::request::sweep`), never published.
+            Guard::Repaired => {}
         }
         self.verdict.send_replace(verdict);
     }
@@ -145,29 +149,42 @@ impl Watchman {
     ///
     /// # Errors
     /// The manifests this version was built with do not parse, which no build that passed its tests has.
-    pub fn new(client: Client, namespace: &str, metrics: ControllerMetrics) -> anyhow::Result<Self> {
+    pub fn new(
+        client: Client,
+        namespace: &str,
+        readiness: Arc<Readiness>,
+        metrics: ControllerMetrics,
+    ) -> anyhow::Result<Self> {
         Ok(Self {
             expected: Expected::built_in(namespace)?,
             probe: Probe::new(client.clone(), namespace),
             memory: Memory::new(client.clone(), namespace),
             client,
+            readiness,
             metrics,
         })
     }
 
     /// Checks at start, every 5 minutes, and at every change of what it looks after, until told to stop.
     pub async fn run(self, guard: Arc<AdmissionGuard>, context: Arc<Context>, stop: CancellationToken) {
+        stop.run_until_cancelled(self.fleets_known()).await;
         let mut changes = std::pin::pin!(self.changes());
+        // Something was let through, or may have been, since the guard last passed.
+        let mut gap = false;
         loop {
-            let next = match self.check(&guard, &context).await {
-                Ok(()) => EVERY,
+            let next = match self.check(&guard, &context, gap).await {
+                Ok(()) => {
+                    gap = false;
+                    EVERY
+                }
                 Err(NotPassed::Unprotected(why)) => {
+                    gap = true;
                     guard.find(Guard::Open(why), &self.metrics);
                     RETRY
                 }
                 Err(unknown @ NotPassed::Unknown { .. }) => {
                     // What is known to be open stays open until it is known to be repaired.
-                    if !guard.verdict().taints() {
+                    if !gap {
                         guard.find(Guard::Waiting(unknown.to_string()), &self.metrics);
                     }
                     RETRY
@@ -182,7 +199,14 @@ impl Watchman {
         }
     }
 
-    async fn check(&self, guard: &AdmissionGuard, context: &Arc<Context>) -> Result<(), NotPassed> {
+    /// Which fleets there are is known once the caches are filled.
+    async fn fleets_known(&self) {
+        while self.readiness.check(clock::monotonic()).is_err() {
+            tokio::time::sleep(FILLED).await;
+        }
+    }
+
+    async fn check(&self, guard: &AdmissionGuard, context: &Arc<Context>, gap: bool) -> Result<(), NotPassed> {
         let seal = Seal::read(&self.client).await?;
         let known = guard.seal.borrow().clone();
         if known.as_ref().is_some_and(|known| *known != seal) && guard.verdict() == Guard::Passed {
@@ -194,9 +218,9 @@ impl Watchman {
         if Seal::read(&self.client).await? != seal {
             return Err(NotPassed::Unprotected("the admission policies change at this moment".to_owned()));
         }
-        let gap = guard.verdict().taints() || self.memory.recall().await?.as_ref() != Some(&seal);
-        if gap {
-            guard.find(Guard::Repaired, &self.metrics);
+        if gap || self.memory.recall().await?.as_ref() != Some(&seal) {
+            // What is written from here on is proven again; until all that is there is taken up, it waits.
+            tracing::warn!("admission may have been unprotected; what was written meanwhile does not count");
             super::request::sweep(context).await?;
         }
         self.memory.keep(&seal).await?;

@@ -15,7 +15,7 @@ use tidegate_core::interval::Instant;
 use tidegate_core::lifecycle::{self, EventKind, Step, step};
 use tidegate_core::part::{Header, SCHEMA, next_sequence};
 use tidegate_core::policy::Policy;
-use tidegate_core::request::{Lookup, Request};
+use tidegate_core::request::{Lookup, Request, Status};
 
 use super::error::Error;
 use super::guard::NotPassed;
@@ -40,7 +40,7 @@ pub async fn reconcile(object: Arc<Guarded<ElevationRequest>>, context: Arc<Cont
     let mut step = cached(object, &context).judge(&request, &context.guard.verdict());
     if changes_state(&request, &step) {
         let (referred, guard) = futures::future::join(live(object, &context), confirmed(&context)).await;
-        step = referred?.judge(&request, &guard);
+        step = unless_granted(&request, referred)?.judge(&request, &guard);
     }
     let wake = step.wake;
     record(object, request, step, &context).await?;
@@ -58,6 +58,11 @@ pub async fn sweep(context: &Arc<Context>) -> Result<(), NotPassed> {
         let Ok(object) = read(&object) else { continue };
         if let Err(error) = disbelieve(object, context).await {
             let request = object.name_any();
+            if error.is_invalid() {
+                // No status of it can be written, so none that grants either; it must not hold up all others.
+                tracing::error!(request, %error, "a request cannot be recorded and is set aside");
+                continue;
+            }
             tracing::warn!(request, %error, "what was written while unprotected could not be taken up; trying again");
             return Err(NotPassed::Unprotected(format!("request {request} is not taken up yet: {error}")));
         }
@@ -88,7 +93,19 @@ impl Referred {
 fn changes_state(request: &Request, step: &Step) -> bool {
     let before = request.status.as_ref().map(|status| status.state);
     let after = step.status.as_ref().map(|status| status.state);
-    before != after || step.sign.is_some()
+    let decided = |status: &Option<Status>| status.as_ref().map_or(0, |status| status.decisions.len());
+    before != after || step.sign.is_some() || decided(&request.status) != decided(&step.status)
+}
+
+/// What was granted ends by revocation, deadline or deletion even if the objects it refers to cannot be read at the moment;
+/// nothing new is granted on them.
+fn unless_granted(request: &Request, referred: Result<Referred, Error>) -> Result<Referred, Error> {
+    let granted = request.status.as_ref().is_some_and(|status| status.state.is_granted());
+    referred.or_else(|error| {
+        let why = error.to_string();
+        let unreadable = Referred { policy: Lookup::Unreadable(why.clone()), endpoint: Lookup::Unreadable(why) };
+        if granted { Ok(unreadable) } else { Err(error) }
+    })
 }
 
 // === fetch ===

@@ -325,6 +325,29 @@ async fn a_guard_that_cannot_be_asked_does_not_hold_up_an_end() {
 }
 
 #[tokio::test]
+async fn an_end_does_not_wait_for_what_it_refers_to() {
+    let pending = judged(request()).await;
+    let active = judged(decided(pending, 1, "bob@corp approve")).await;
+    let failing = Some(("GET /apis/tidegate.dev", StatusCode::INTERNAL_SERVER_ERROR));
+    let (result, _, bodies) = pass(&scenario(failing, &[]), decided(active, 2, "bob@corp revoke")).await;
+    result.unwrap();
+    assert_eq!(bodies[0]["status"]["state"], "Revoked");
+}
+
+#[tokio::test]
+async fn a_decision_is_recorded_on_what_is_read_live() {
+    // The cache has an owner that the API server does not have: bob's approval must not be burnt on it.
+    let pending = judged(request()).await;
+    let mut scenario = scenario(None, &[]);
+    let mut stale = endpoint();
+    stale["spec"]["owner"] = json!("bob@corp");
+    Arc::get_mut(&mut scenario.context).unwrap().endpoints = store(stale);
+    let (result, _, bodies) = pass(&scenario, decided(pending, 1, "bob@corp approve")).await;
+    result.unwrap();
+    assert_eq!(bodies[0]["status"]["state"], "Active");
+}
+
+#[tokio::test]
 async fn a_request_made_while_the_guard_has_not_passed_is_held_without_a_finalizer() {
     let mut scenario = scenario(None, &[]);
     let context = Arc::get_mut(&mut scenario.context).unwrap();

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::ResourceExt;
 use tidegate_api as api;
-use tidegate_api::names::{DECISION_PREFIX, condition};
+use tidegate_api::names::{DECISION_PREFIX, MAX_SLOT, condition};
 use tidegate_core::approval::{DEFAULT_APPROVALS, DEFAULT_STAGE, approved};
 use tidegate_core::decision::Verb;
 use tidegate_core::grant::PinnedPolicy;
@@ -50,7 +50,7 @@ fn decisions(object: &api::ElevationRequest) -> BTreeMap<u32, String> {
     let slots = object.annotations().iter().filter_map(|(key, line)| {
         let digits = key.strip_prefix(DECISION_PREFIX)?;
         let slot: u32 = digits.parse().ok()?;
-        (slot > 0 && slot.to_string() == digits).then(|| (slot, line.clone()))
+        ((1..=MAX_SLOT).contains(&slot) && slot.to_string() == digits).then(|| (slot, line.clone()))
     });
     slots.collect()
 }
@@ -138,7 +138,7 @@ pub fn request_status(
 ) -> api::ElevationRequestStatus {
     let previous = object.status.as_ref().map(|s| s.conditions.as_slice()).unwrap_or_default();
     let generation = object.metadata.generation;
-    let accepted = status.accepted_at.is_some();
+    let accepted = status.accepted_at.is_some() && status.declined.is_none();
     let stage = api::StageApproval {
         name: DEFAULT_STAGE.to_owned(),
         approved: i64::from(approved(&status.decisions)),

@@ -134,6 +134,7 @@ fn only_canonical_slots_are_decisions() {
         "decision.tidegate.dev/1": "a deny", "decision.tidegate.dev/01": "b approve", "decision.tidegate.dev/0": "c approve",
         "decision.tidegate.dev/-1": "d approve", "decision.tidegate.dev/+2": "e approve", "tidegate.dev/decide": "approve",
         "xdecision.tidegate.dev/2": "f approve", "decision.tidegate.dev/3x": "g approve",
+        "decision.tidegate.dev/65": "h approve", "decision.tidegate.dev/4294967296": "i approve",
     }}});
     let parsed = request(&request_object(annotations)).unwrap();
     assert_eq!(parsed.decisions.into_iter().collect::<Vec<_>>(), [(1, "a deny".to_owned())]);
@@ -221,6 +222,22 @@ fn every_state_reads_back_as_it_was_written() {
         };
         assert_eq!(status(&again), status(&written), "{extra}");
     }
+}
+
+#[test]
+fn a_request_declined_after_its_acceptance_is_written_once() {
+    let (pending, _) = judge(&request_object(json!({})), 0);
+    let parsed = request(&pending).unwrap();
+    let mut changed = policy_object(on_request());
+    changed.metadata.uid = Some("p-2".to_owned());
+    let (policy, endpoint) = (policy(&changed).unwrap(), endpoint(&endpoint_object()).unwrap());
+    let (policy, endpoint) = (Lookup::Found(policy), Lookup::Found(endpoint));
+    let context = Context { policy: &policy, endpoint: &endpoint, guard: &Guard::Passed };
+    let declined = step(&parsed, &context, at(1)).status.unwrap();
+    let mut written = pending.clone();
+    written.status = Some(request_status(&pending, &declined, None, at(1)));
+    let again = step(&request(&written).unwrap(), &context, at(2)).status.unwrap();
+    assert_eq!(Some(request_status(&written, &again, None, at(2))), written.status);
 }
 
 #[test]

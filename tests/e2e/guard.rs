@@ -4,8 +4,9 @@
 use std::ffi::OsStr;
 
 use anyhow::{Context, Result, bail, ensure};
+use k8s_openapi::api::admissionregistration::v1::{ValidatingAdmissionPolicy, ValidatingAdmissionPolicyBinding};
 use kube::Api;
-use kube::api::{ApiResource, DeleteParams, DynamicObject, GroupVersionKind, Patch, PatchParams};
+use kube::api::{ApiResource, DeleteParams, DynamicObject, GroupVersionKind, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
 use tidegate_test_support::{Controller, assets, eventually, servers};
 
@@ -156,9 +157,14 @@ async fn whatever_is_done_to_the_lock_nothing_is_granted_from_that_moment_until_
         fleet.decide(&fleet.bob, &decided, "approve").await?;
         fleet.ask(&asked, "5m").await?;
         guard_is(&broken.installation.controller, false).await.context(attack.what)?;
-        let held = fleet.in_state(&asked, "Held", SOON).await.context(attack.what)?;
-        let message = condition(&held, "Accepted")?.message;
-        ensure!(message.contains(attack.name), "{}: the message names what is wrong: {message}", attack.what);
+        eventually("a message that names what is wrong", SOON, async || {
+            let held = fleet.in_state(&asked, "Held", SOON).await?;
+            let message = condition(&held, "Accepted")?.message;
+            ensure!(message.contains(attack.name), "{message}");
+            Ok(())
+        })
+        .await
+        .context(attack.what)?;
 
         repair(&fleet).await.context(attack.what)?;
         let decision = fleet.decision(&decided, 1).await.context(attack.what)?;
@@ -196,6 +202,29 @@ async fn a_decision_forged_while_nobody_checked_never_counts_and_access_that_was
 }
 
 #[tokio::test]
+async fn a_status_forged_while_nobody_checked_grants_nothing() -> Result<()> {
+    let broken = breakable().await?;
+    let fleet = Fleet::new(&broken.installation, "record").await?;
+    fleet.ask("er-1", "5m").await?;
+    fleet.in_state("er-1", "Pending", SOON).await?;
+    Attack { name: "status.tidegate.dev", ..delete_binding() }.carry_out(&fleet).await?;
+    let forged = Patch::Merge(json!({"status": {
+        "state": "Scheduled", "startTime": "2026-01-01T00:00:00Z", "expirationTime": "2036-01-01T00:00:00Z",
+    }}));
+    let requests = fleet.requests().await?;
+    eventually("the forgery is let through", SOON * 3, async || {
+        requests.patch_status("er-1", &PatchParams::default(), &forged).await?;
+        Ok(())
+    })
+    .await?;
+    repair(&fleet).await?;
+    let revoked = fleet.in_state("er-1", "Revoked", SOON).await?.status.unwrap_or_default();
+    assert!(revoked.signed.is_none());
+    assert!(condition(&fleet.requests().await?.get("er-1").await?, "Active")?.message.contains("cannot be believed"));
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_gap_while_no_controller_was_running_is_noticed_by_the_next() -> Result<()> {
     let broken = breakable().await?;
     let fleet = Fleet::new(&broken.installation, "downtime").await?;
@@ -212,6 +241,51 @@ async fn a_gap_while_no_controller_was_running_is_noticed_by_the_next() -> Resul
     guard_is(&next, true).await?;
     let forged = fleet.decision("er-1", 1).await?;
     assert_eq!((forged.counted, forged.reason.as_deref()), (false, Some("AdmissionUnprotected")));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_fleet_that_cannot_be_probed_does_not_stop_the_others() -> Result<()> {
+    let broken = breakable().await?;
+    let controller = &broken.installation.controller;
+    let full = Fleet::new(&broken.installation, "full").await?;
+    // Somebody else's policy, in this namespace alone.
+    let name = format!("nothing.{}.example.com", full.name());
+    let policy = json!({"metadata": {"name": name}, "spec": {
+        "matchConstraints": {
+            "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": full.name()}},
+            "resourceRules": [{
+                "apiGroups": ["tidegate.dev"], "apiVersions": ["*"], "operations": ["CREATE"], "resources": ["elevationrequests"],
+            }],
+        },
+        "validations": [{"expression": "false", "message": "no requests here"}],
+    }});
+    let binding = json!({"metadata": {"name": name}, "spec": {"policyName": name, "validationActions": ["Deny"]}});
+    let admin = full.admin().client().await?;
+    let policies: Api<ValidatingAdmissionPolicy> = Api::all(admin.clone());
+    let bindings: Api<ValidatingAdmissionPolicyBinding> = Api::all(admin);
+    policies.create(&PostParams::default(), &serde_json::from_value(policy)?).await?;
+    bindings.create(&PostParams::default(), &serde_json::from_value(binding)?).await?;
+    let wish = serde_json::to_string(&full.wish("er-1", "5m")?)?;
+    let file = full.installation.control_plane.sandbox().fresh_file("manifests", "request.json", &wish)?;
+    let file = file.to_str().context("the sandbox's path is no text")?;
+    eventually("somebody else's policy", SOON, async || {
+        full.kubectl(&full.alice, &["create", "--dry-run=server", "-f", file]).await?.refused("no requests here")?;
+        Ok(())
+    })
+    .await?;
+
+    // Whatever happens to a policy makes the guard look, an annotation too.
+    let before = controller.process.stderr.position();
+    let touch = Patch::Merge(json!({"metadata": {"annotations": {"example.com/touched": "yes"}}}));
+    policies.patch(DECISIONS, &PatchParams::default(), &touch).await?;
+    let told = |line: &str| line.contains("a fleet could not be probed") && line.contains(full.name());
+    controller.process.stderr.wait_for("the fleet that is full", before, SOON * 3, told).await?;
+    guard_is(controller, true).await?;
+    let other = Fleet::new(&broken.installation, "other").await?;
+    other.granted("er-1", "5m").await?;
+    bindings.delete(&name, &DeleteParams::default()).await?;
+    policies.delete(&name, &DeleteParams::default()).await?;
     Ok(())
 }
 

@@ -193,7 +193,7 @@ pub struct Decision {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63), regex(pattern = schema::LABEL_NAME))]
     pub stage: Option<String>,
-    /// The longest duration this approval allows.
+    /// How long access is to last by this decision (for=); of several counted approvals the shortest is granted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::duration")]
     pub duration: Option<String>,

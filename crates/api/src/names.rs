@@ -9,6 +9,9 @@ pub const VERSION: &str = "v1alpha1";
 /// Prefix of the annotations that are decisions; what follows is the slot, counted from 1.
 pub const DECISION_PREFIX: &str = "decision.tidegate.dev/";
 
+/// The highest slot: admission lets nobody decide beyond it, so a higher one was written where nobody checked.
+pub const MAX_SLOT: u32 = 64;
+
 /// The annotation that the API server turns into the next decision (Kubernetes 1.36 and newer).
 pub const DECIDE_ANNOTATION: &str = "tidegate.dev/decide";
 

@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use crate::decision::{Decision, Verb};
 use crate::interval::format_duration;
+use crate::name::Identity;
+use crate::policy::OnRequest;
 use crate::reason::IgnoredReason;
-use crate::request::{Accepted, FoldedDecision, Wish};
+use crate::request::{Accepted, FoldedDecision, Request, Status, Wish};
 use crate::state::State;
 
 /// The only stage there is where a policy names none.
@@ -18,17 +20,24 @@ pub const DEFAULT_APPROVALS: u32 = 1;
 pub type Ignored = (IgnoredReason, String);
 
 /// Does this decision count for a request in this state? `accepted` is what the request was accepted under; it is absent
-/// once the objects behind a granted request are gone, when only revoke and end make sense.
+/// once the objects behind a granted request are gone, when only revoke and end make sense. `person` is whom the request was accepted
+/// for: being taken off the account since then makes nobody an approver.
 ///
 /// # Errors
 /// Why it does not count.
-pub fn counts(decision: &Decision, state: State, wish: &Wish, accepted: Option<&Accepted<'_>>) -> Result<(), Ignored> {
+pub fn counts(
+    decision: &Decision,
+    state: State,
+    wish: &Wish,
+    person: Option<&Identity>,
+    accepted: Option<&Accepted<'_>>,
+) -> Result<(), Ignored> {
     in_time(decision.verb, state)?;
     match decision.verb {
         Verb::Approve => {
             known_stage(decision, wish)?;
             let accepted = accepted.ok_or_else(|| too_late(state))?;
-            not_for_oneself(decision, wish, accepted)?;
+            not_for_oneself(decision, wish, person, accepted)?;
             duration_in_range(decision, accepted)
         }
         Verb::Deny => known_stage(decision, wish),
@@ -45,14 +54,26 @@ pub fn approved(decisions: &[FoldedDecision]) -> u32 {
 
 /// Granted duration: the smallest `for=` among the counted approvals, else the one asked for, else the policy's default.
 #[must_use]
-pub fn granted_duration(decisions: &[FoldedDecision], wish: &Wish, accepted: &Accepted<'_>) -> Duration {
+pub fn granted_duration(decisions: &[FoldedDecision], wish: &Wish, terms: &OnRequest) -> Duration {
     decisions
         .iter()
         .filter(|d| d.verb == Some(Verb::Approve) && d.ignored.is_none())
         .filter_map(|d| d.duration)
         .min()
         .or(wish.duration)
-        .unwrap_or(accepted.terms.duration.default)
+        .unwrap_or(terms.duration.default)
+}
+
+/// Do the approvals that were counted stand in the request as they were counted, and are they enough? Status is the controller's
+/// record, not its proof: nothing is signed on the record alone.
+#[must_use]
+pub fn is_earned(request: &Request, status: &Status) -> bool {
+    let stands = |folded: &FoldedDecision| {
+        let written = request.decisions.get(&folded.slot).and_then(|line| line.parse::<Decision>().ok());
+        written.is_some_and(|d| Some(d.by) == folded.by && d.verb == Verb::Approve && d.duration == folded.duration)
+    };
+    let counted = |d: &&FoldedDecision| d.verb == Some(Verb::Approve) && d.ignored.is_none();
+    status.decisions.iter().filter(counted).all(stands) && approved(&status.decisions) >= DEFAULT_APPROVALS
 }
 
 fn in_time(verb: Verb, state: State) -> Result<(), Ignored> {
@@ -80,11 +101,16 @@ fn known_stage(decision: &Decision, wish: &Wish) -> Result<(), Ignored> {
     }
 }
 
-fn not_for_oneself(decision: &Decision, wish: &Wish, accepted: &Accepted<'_>) -> Result<(), Ignored> {
+fn not_for_oneself(
+    decision: &Decision,
+    wish: &Wish,
+    person: Option<&Identity>,
+    accepted: &Accepted<'_>,
+) -> Result<(), Ignored> {
     let by = &decision.by;
     let who = if *by == wish.requester {
         "asked for it".to_owned()
-    } else if accepted.account.identities.contains(by) {
+    } else if accepted.account.identities.contains(by) || person == Some(by) {
         format!("is the person behind \"{}\" on {}", wish.account, wish.endpoint)
     } else if accepted.endpoint.owner.as_ref() == Some(by) {
         format!("owns {}", wish.endpoint)

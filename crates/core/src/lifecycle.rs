@@ -53,6 +53,8 @@ pub struct Step {
 pub struct Event {
     /// What.
     pub kind: EventKind,
+    /// The decision it is about, by slot.
+    pub slot: Option<u32>,
     /// The person whose decision it was.
     pub by: Option<Identity>,
     /// For people.
@@ -96,6 +98,7 @@ pub fn step(request: &Request, context: &Context<'_>, now: Instant) -> Step {
         return Step { status: request.status.clone(), events: Vec::new(), sign: None, wake: None };
     };
     judgement.time_out();
+    judgement.doubt();
     judgement.advance();
     judgement.recheck();
     judgement.fold();

@@ -187,7 +187,7 @@ impl Rules {
     /// SHA-256 over the rules as JSON: equal rules have equal digests, whatever the object's generation or description.
     #[must_use]
     pub fn digest(&self) -> Digest {
-        // Structs of strings and integers always serialise; an empty digest input could at worst decline (`PolicyChanged`).
+        // Structs of strings and integers always serialise.
         Digest::of(&serde_json::to_vec(self).unwrap_or_default())
     }
 }

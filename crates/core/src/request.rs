@@ -134,11 +134,12 @@ impl Request {
         self.status.as_ref().is_some_and(|status| status.state != State::Held)
     }
 
-    /// Has everything that people wrote been judged?
+    /// Has everything that people wrote been judged, and is all that was granted signed? What is not could still be forged.
     #[must_use]
     pub fn is_taken_up(&self) -> bool {
         let seen = self.status.iter().flat_map(|status| &status.decisions).map(|d| d.slot).max().unwrap_or(0);
-        self.is_judged() && self.decisions.keys().all(|slot| *slot <= seen)
+        let unsigned = self.status.as_ref().is_some_and(|status| status.state.is_granted() && !status.signed);
+        self.is_judged() && !unsigned && self.decisions.keys().all(|slot| *slot <= seen)
     }
 
     /// May this be asked under this policy on this endpoint?
@@ -226,7 +227,10 @@ impl Request {
         if length == 0 && terms.reason.required {
             against.push(Decline {
                 reason: DeclineReason::ReasonRequired,
-                message: format!("spec.reason: {name} requires a reason of at least {min_length} characters"),
+                message: match min_length {
+                    0 => format!("spec.reason: {name} requires a reason"),
+                    _ => format!("spec.reason: {name} requires a reason of at least {min_length} characters"),
+                },
             });
         } else if length > 0 && length < min_length {
             against.push(Decline {

@@ -55,7 +55,9 @@ impl Expected {
     pub async fn compare(&self, client: &Client) -> Result<(), NotPassed> {
         for Object { kind, name, spec } in &self.0 {
             let unprotected = |problem: &str| {
-                let message = format!("{kind} {name} {problem}; install the manifests of this version again");
+                let message = format!(
+                    "{kind} {name} {problem}; install the manifests of this version again (docs/approvals.md, Held)"
+                );
                 Err(NotPassed::Unprotected(message))
             };
             let Some(of) = KINDS.iter().find(|(_, _, known)| known == kind) else {
@@ -99,7 +101,8 @@ fn versions(spec: &Value) -> &Value {
 /// Where the server's spec says something else, as a path; `None` if it says the same.
 fn difference(found: &Value, expected: &Value) -> Option<String> {
     let found = if expected.is_array() { versions(found) } else { found };
-    differs(Some(found), Some(expected), "spec")
+    let path = if expected.is_array() { "spec.versions" } else { "spec" };
+    differs(Some(found), Some(expected), path)
 }
 
 /// The first place at or under `path` that differs. Numbers are compared as such (`512` and `512.0` are one bound). Older servers
@@ -168,7 +171,7 @@ mod tests {
         let same = json!({"versions": [{"schema": {"maxLength": 512}}], "conversion": {"strategy": "None"}});
         assert_eq!(difference(&same, &expected), None);
         let wider = json!({"versions": [{"schema": {"maxLength": 5120}}]});
-        assert_eq!(difference(&wider, &expected).as_deref(), Some("spec[0].schema.maxLength"));
+        assert_eq!(difference(&wider, &expected).as_deref(), Some("spec.versions[0].schema.maxLength"));
         let folded = json!({"expression": "a\n  || b"});
         assert_eq!(difference(&folded, &json!({"expression": "a || b"})), None);
         assert_eq!(difference(&folded, &json!({"expression": "a | | b"})).as_deref(), Some("spec.expression"));

@@ -7,7 +7,7 @@ use crate::grant::GrantBody;
 use crate::guard::UNPROTECTED;
 use crate::interval::{Instant, Interval, Position};
 use crate::name::{Identity, StageName};
-use crate::policy::Access;
+use crate::policy::{Access, OnRequest};
 use crate::reason::{Decline, DeclineReason, IgnoredReason, summarize};
 use crate::request::{Accepted, FoldedDecision, Lookup, Request, Status};
 use crate::state::State;
@@ -24,7 +24,7 @@ pub(super) struct Judgement<'a> {
 }
 
 impl<'a> Judgement<'a> {
-    /// Takes up what is recorded, or judges for the first time. `None`: never judged and already being deleted.
+    /// Takes up what is recorded, or judges for the first time. `None`: never judged, and it cannot be or need not be now.
     pub(super) fn begin(
         request: &'a Request,
         judged: &'a Result<Accepted<'a>, Vec<Decline>>,
@@ -42,6 +42,8 @@ impl<'a> Judgement<'a> {
         match (context.guard.holds(), judged) {
             (Some(why), _) => this.hold(why),
             (None, _) if context.guard.taints() => this.decline(&[unprotected()]),
+            // No reason to turn a person away; it is judged once the endpoint can be read.
+            (None, Err(_)) if matches!(context.endpoint, Lookup::Unreadable(_)) => return None,
             (None, Ok(accepted)) => this.accept(accepted),
             (None, Err(against)) => this.decline(against),
         }
@@ -83,7 +85,7 @@ impl<'a> Judgement<'a> {
     fn enter(&mut self, state: State, kind: EventKind, by: Option<Identity>, message: String) {
         self.status.state = state;
         self.status.message.clone_from(&message);
-        self.events.push(Event { kind, by, message });
+        self.events.push(Event { kind, slot: None, by, message });
     }
 
     /// `pendingTimeout`, counted from acceptance. Under other terms than the accepted ones `recheck` decides.
@@ -100,12 +102,39 @@ impl<'a> Judgement<'a> {
 
     fn pending_deadline(&self) -> Option<Instant> {
         let accepted_at = self.status.accepted_at.filter(|_| self.status.state == State::Pending)?;
+        Some(accepted_at.plus(self.terms()?.pending_timeout))
+    }
+
+    /// The terms that were accepted, if the policy still says them and can be read.
+    fn terms(&self) -> Option<&'a OnRequest> {
         let pinned = self.status.policy.as_ref()?;
         let policy = self.context.policy.found().filter(|p| p.rules.digest() == pinned.digest)?;
         match &policy.rules.access {
-            Access::OnRequest { on_request } => Some(accepted_at.plus(on_request.pending_timeout)),
+            Access::OnRequest { on_request } => Some(on_request),
             Access::Window { .. } => None,
         }
+    }
+
+    /// An approval that is not signed yet is taken back if it was recorded while anybody could write the record, or if the record does
+    /// not follow from the decisions.
+    pub(super) fn doubt(&mut self) {
+        if !self.status.state.is_granted() || self.status.signed {
+            return;
+        }
+        let repaired = self.context.guard.holds().is_none() && self.context.guard.taints();
+        if repaired || self.is_earned() == Some(false) {
+            let message =
+                "the approval cannot be believed: its record may not be the controller's; ask again".to_owned();
+            self.enter(State::Revoked, EventKind::Revoked, None, message);
+        }
+    }
+
+    /// Does what is recorded as granted follow from the decisions and the terms? `None`: the terms cannot be read now.
+    fn is_earned(&self) -> Option<bool> {
+        let (status, wish) = (&self.status, &self.request.wish);
+        let duration = approval::granted_duration(&status.decisions, wish, self.terms()?);
+        let exact = status.granted.is_some_and(|granted| granted.start.plus(duration) == granted.end);
+        Some(exact && approval::is_earned(self.request, status))
     }
 
     /// A pending request is held to everything again: what people saw is what is granted.
@@ -170,7 +199,8 @@ impl<'a> Judgement<'a> {
     fn record(&mut self, folded: FoldedDecision) {
         if let Some((_, message)) = &folded.ignored {
             let message = format!("decision {}: {message}", folded.slot);
-            self.events.push(Event { kind: EventKind::DecisionIgnored, by: folded.by.clone(), message });
+            let (slot, by) = (Some(folded.slot), folded.by.clone());
+            self.events.push(Event { kind: EventKind::DecisionIgnored, slot, by, message });
         }
         self.status.decisions.push(folded);
     }
@@ -178,7 +208,8 @@ impl<'a> Judgement<'a> {
     /// Judges one decision, records it, and lets it take effect if it counts.
     fn decide(&mut self, slot: u32, decision: &Decision) {
         let accepted = self.judged.as_ref().ok();
-        let counts = approval::counts(decision, self.status.state, &self.request.wish, accepted);
+        let (state, person) = (self.status.state, self.status.identity.as_ref());
+        let counts = approval::counts(decision, state, &self.request.wish, person, accepted);
         let tainted = decision.verb == Verb::Approve && self.context.guard.taints();
         let ignored = match counts {
             Ok(()) if tainted => Some((IgnoredReason::AdmissionUnprotected, UNPROTECTED.to_owned())),
@@ -245,7 +276,7 @@ impl<'a> Judgement<'a> {
             return;
         }
         let start = self.request.wish.start.map_or(self.now, |start| start.max(self.now));
-        let end = start.plus(approval::granted_duration(&self.status.decisions, &self.request.wish, accepted));
+        let end = start.plus(approval::granted_duration(&self.status.decisions, &self.request.wish, accepted.terms));
         self.status.granted = Some(Interval { start, end });
         let message = format!("approved by {by}, from {start} until {end}{said}");
         self.enter(State::Scheduled, EventKind::Approved, Some(by), message);
@@ -324,7 +355,7 @@ impl<'a> Judgement<'a> {
         let (status, Context { policy, endpoint, guard }) = (&self.status, self.context);
         let interval = status.granted.filter(|_| status.state.is_granted() && !status.signed)?;
         let due = interval.start.minus(SIGN_AHEAD) <= self.now && self.now < interval.end;
-        if !due || guard.holds().is_some() {
+        if !due || guard.holds().is_some() || self.is_earned() != Some(true) {
             return None;
         }
         let pinned = status.policy.clone()?;

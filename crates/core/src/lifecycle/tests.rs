@@ -272,6 +272,43 @@ fn asked_on_behalf_neither_the_asker_nor_the_person_approves() {
 }
 
 #[test]
+fn being_taken_off_the_account_makes_nobody_an_approver() {
+    let mut request = request();
+    request.wish.requester = "help@corp".parse().unwrap();
+    request.wish.on_behalf = true;
+    let mut world = World::new(request);
+    world.step(0);
+    let Lookup::Found(endpoint) = &mut world.endpoint else { unreachable!() };
+    endpoint.accounts.get_mut(&"alice".parse().unwrap()).unwrap().identities = vec!["zoe@corp".parse().unwrap()];
+    world.decide("alice@corp approve");
+    assert_eq!(world.step(1), State::Pending);
+    assert_eq!(world.last_ignored().0, IgnoredReason::SelfApproval);
+}
+
+#[test]
+fn an_endpoint_that_cannot_be_read_at_first_sight_declines_nobody() {
+    let mut world = World::new(request());
+    world.endpoint = Lookup::Unreadable("spec.accounts[0].name".into());
+    assert_eq!(step(&world.request, &world.context(), at(0)).status, None);
+    world.endpoint = Lookup::Found(endpoint());
+    assert_eq!(world.step(1), State::Pending);
+}
+
+#[test]
+fn what_was_granted_ends_though_policy_and_endpoint_cannot_be_read() {
+    for (line, state) in [("eve@corp revoke", State::Revoked), ("alice@corp end", State::Ended)] {
+        let mut world = World::active();
+        world.policy = Lookup::Unreadable("the API server does not say".into());
+        world.endpoint = Lookup::Unreadable("the API server does not say".into());
+        world.decide(line);
+        assert_eq!(world.step(20), state);
+    }
+    let mut world = World::active();
+    world.policy = Lookup::Unreadable("the API server does not say".into());
+    assert_eq!(world.step(1810), State::Expired);
+}
+
+#[test]
 fn approvals_outside_the_terms_do_not_count_and_say_what_would() {
     for (line, reason, wanted) in [
         (
@@ -642,6 +679,51 @@ fn what_ends_access_never_waits_for_the_guard() {
         pending.guard = guard;
         assert_eq!(pending.step(3600), State::TimedOut);
     }
+}
+
+/// A request approved for a start far ahead, so not signed yet.
+fn scheduled() -> World {
+    let mut request = request();
+    request.wish.start = Some(at(10_000));
+    let mut world = World::new(request);
+    world.step(0);
+    world.decide("bob@corp approve");
+    assert_eq!(world.step(5), State::Scheduled);
+    world
+}
+
+#[test]
+fn a_record_that_does_not_follow_from_the_decisions_grants_nothing() {
+    let forgeries: [fn(&mut World); 4] = [
+        |w| w.request.decisions.clear(),
+        |w| w.request.status.as_mut().unwrap().decisions.clear(),
+        |w| w.request.status.as_mut().unwrap().granted.as_mut().unwrap().end = at(99_999),
+        |w| drop(w.request.decisions.insert(1, "bob@corp deny".into())),
+    ];
+    for forge in forgeries {
+        let mut world = scheduled();
+        forge(&mut world);
+        assert_eq!(world.step(10_000), State::Revoked);
+        assert!(world.signed.is_empty());
+    }
+    // Out of nothing, as somebody who may write status could have it.
+    let mut world = World::pending();
+    let status = world.request.status.as_mut().unwrap();
+    status.state = State::Active;
+    status.granted = Some(Interval { start: at(0), end: at(99_999) });
+    assert_eq!(world.step(10), State::Revoked);
+    assert!(world.signed.is_empty());
+}
+
+#[test]
+fn after_a_gap_an_approval_that_is_not_signed_is_taken_back() {
+    let mut world = scheduled();
+    assert!(!world.request.is_taken_up());
+    world.guard = Guard::Repaired;
+    assert_eq!(world.step(20), State::Revoked);
+    let mut signed = World::active();
+    signed.guard = Guard::Repaired;
+    assert_eq!(signed.step(20), State::Active);
 }
 
 #[test]
