@@ -29,6 +29,10 @@ test: controlplane ## All tests, on a real API server
 	cargo build --locked $(PROGRAMS)
 	cargo test --locked --workspace
 
+.PHONY: mutants
+mutants: controlplane ## Weaken the admission policies in every place; each must turn an adversary case red (3 minutes)
+	cargo test --locked --package tidegate --test api weakened -- --ignored --nocapture
+
 .PHONY: lint
 lint: tools ## Formatting, clippy, docs, generated files, arrows between modules, licences and bans
 	cargo fmt --all --check

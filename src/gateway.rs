@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 use self::auth::{Caller, Peer, authenticate};
 pub use self::enroll::{Enroller, Waits};
 use self::error::HttpError;
-pub use self::listener::Listener;
+pub use self::listener::{Life, Limits, Listener};
 pub use self::router::router;
 pub use self::served::Served;
 pub use self::tls::Tls;
@@ -107,7 +107,8 @@ pub async fn run(args: GatewayArgs, stopping: CancellationToken) -> anyhow::Resu
         poll_hold,
         stopping: stopping.clone(),
     });
-    let serving = Listener { tcp, tls, router: router(app), metrics }.serve(stopping.clone());
+    let serving =
+        Listener { tcp, tls, router: router(app), metrics, limits: Limits::default() }.serve(stopping.clone());
     let draining = async {
         stopping.cancelled().await;
         readiness.drain();

@@ -6,6 +6,7 @@ use prometheus::core::Collector;
 use prometheus::{
     Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
+use tidegate_core::refusal::RefusalCode;
 
 /// What both servers report, and the registry behind `/metrics`.
 #[derive(Debug)]
@@ -29,7 +30,14 @@ pub struct GatewayMetrics {
     waiters: IntGauge,
     requests: IntCounterVec,
     handshakes: IntCounterVec,
+    connections: IntGauge,
+    connections_refused: IntCounterVec,
+    rejected: IntCounterVec,
 }
+
+/// Something that exists now, counted from its creation to its drop, however it ends.
+#[derive(Debug)]
+pub struct Counted(IntGauge);
 
 /// Kinds that the controller reconciles.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,6 +70,15 @@ pub enum Handshake {
     Refused,
     /// Not completed in time.
     Timeout,
+}
+
+/// Why a connection was closed before it was served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Excess {
+    /// There are as many connections as there may be.
+    Connections,
+    /// There are as many without a certificate as there may be.
+    Anonymous,
 }
 
 // === impl Metrics ===
@@ -150,10 +167,18 @@ impl GatewayMetrics {
         let requests = IntCounterVec::new(options, &["route", "class"])?;
         let options = Opts::new("gateway_handshakes_total", "TLS handshakes.");
         let handshakes = IntCounterVec::new(options, &["result"])?;
+        let connections = IntGauge::new("gateway_connections", "Connections of agents that are open now.")?;
+        let options = Opts::new("gateway_connections_refused_total", "Connections that were one too many.");
+        let connections_refused = IntCounterVec::new(options, &["cause"])?;
+        let options = Opts::new("gateway_rejected_total", "Manifests that an agent refused, by the code it gave.");
+        let rejected = IntCounterVec::new(options, &["code"])?;
         register(&metrics.registry, &waiters)?;
         register(&metrics.registry, &requests)?;
         register(&metrics.registry, &handshakes)?;
-        Ok(Self { waiters, requests, handshakes })
+        register(&metrics.registry, &connections)?;
+        register(&metrics.registry, &connections_refused)?;
+        register(&metrics.registry, &rejected)?;
+        Ok(Self { waiters, requests, handshakes, connections, connections_refused, rejected })
     }
 
     /// Polls that are held now; counted up and down by [`crate::gateway`].
@@ -182,6 +207,43 @@ impl GatewayMetrics {
             Handshake::Timeout => "timeout",
         };
         self.handshakes.with_label_values(&[result]).inc();
+    }
+
+    /// Connections that are open now; counted up and down by [`crate::gateway`].
+    #[must_use]
+    pub fn connections(&self) -> &IntGauge {
+        &self.connections
+    }
+
+    /// A connection was closed because there are too many.
+    pub fn connection_refused(&self, excess: Excess) {
+        let cause = match excess {
+            Excess::Connections => "connections",
+            Excess::Anonymous => "anonymous",
+        };
+        self.connections_refused.with_label_values(&[cause]).inc();
+    }
+
+    /// An agent refused a manifest.
+    pub fn rejected(&self, code: RefusalCode) {
+        self.rejected.with_label_values(&[code.as_str()]).inc();
+    }
+}
+
+// === impl Counted ===
+
+impl Counted {
+    /// One more, until this is dropped.
+    #[must_use]
+    pub fn new(gauge: &IntGauge) -> Self {
+        gauge.inc();
+        Self(gauge.clone())
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.dec();
     }
 }
 

@@ -221,7 +221,10 @@ impl Watchman {
         if gap || self.memory.recall().await?.as_ref() != Some(&seal) {
             // What is written from here on is proven again; until all that is there is taken up, it waits.
             tracing::warn!("admission may have been unprotected; what was written meanwhile does not count");
-            super::request::sweep(context).await?;
+            let sweep = super::request::sweep(context).await;
+            sweep.map_err(|error| {
+                NotPassed::Unprotected(format!("what was written in a gap is not taken up yet: {error}"))
+            })?;
         }
         self.memory.keep(&seal).await?;
         guard.seal.send_replace(Some(seal));

@@ -18,7 +18,6 @@ use tidegate_core::policy::Policy;
 use tidegate_core::request::{Lookup, Request, Status};
 
 use super::error::Error;
-use super::guard::NotPassed;
 use super::{Context, Guarded, apply, read, requeue};
 use crate::convert::ConvertError;
 use crate::{audit, clock, convert};
@@ -50,21 +49,18 @@ pub async fn reconcile(object: Arc<Guarded<ElevationRequest>>, context: Arc<Cont
 /// After a gap in the protection: takes up what is there and does not count it, before anything is judged again.
 ///
 /// # Errors
-/// [`NotPassed::Unknown`]: the gap stays open.
-pub async fn sweep(context: &Arc<Context>) -> Result<(), NotPassed> {
-    let unknown = |source| NotPassed::Unknown { what: "listing requests after a gap".to_owned(), source };
+/// See [`Error`]: something is not taken up yet.
+pub async fn sweep(context: &Arc<Context>) -> Result<(), Error> {
+    let fetch = |source| Error::Fetch { what: "the requests after a gap", source };
     let all = Api::<Guarded<ElevationRequest>>::all(context.client.clone());
-    for object in all.list(&ListParams::default()).await.map_err(unknown)? {
+    for object in all.list(&ListParams::default()).await.map_err(fetch)? {
         let Ok(object) = read(&object) else { continue };
-        if let Err(error) = disbelieve(object, context).await {
-            let request = object.name_any();
-            if error.is_invalid() {
-                // No status of it can be written, so none that grants either; it must not hold up all others.
-                tracing::error!(request, %error, "a request cannot be recorded and is set aside");
-                continue;
+        match disbelieve(object, context).await {
+            // No status of it can be written, so none that grants either; it must not hold up all others.
+            Err(error) if error.is_invalid() => {
+                tracing::error!(request = object.name_any(), %error, "a request cannot be recorded and is set aside");
             }
-            tracing::warn!(request, %error, "what was written while unprotected could not be taken up; trying again");
-            return Err(NotPassed::Unprotected(format!("request {request} is not taken up yet: {error}")));
+            result => result?,
         }
     }
     Ok(())

@@ -1,7 +1,11 @@
 //! `POST /v1/enroll`: from an endpoint's certificate request to a CertificateSigningRequest that a person approves and the
 //! controller signs. The only place where the gateway writes to Kubernetes; it creates and reads, never approves.
 
-use std::sync::Arc;
+mod allowance;
+#[cfg(test)]
+mod tests;
+
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::Json;
@@ -19,10 +23,12 @@ use tidegate_core::wire::{EnrollPending, EnrollRequest, EnrollResponse, ProblemC
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
+use self::allowance::Allowance;
 use super::App;
 use super::auth::no_such_endpoint;
 use super::error::HttpError;
 use super::index::EndpointKey;
+use crate::clock;
 use crate::csr::Csr;
 
 /// Lifetime of a certificate that is asked for, in seconds: 7 days.
@@ -44,6 +50,7 @@ pub struct Enroller {
     requests: Api<CertificateSigningRequest>,
     waits: Waits,
     slots: Semaphore,
+    allowance: Mutex<Allowance>,
 }
 
 /// How long one call waits for a certificate before it tells the caller that a person has to approve.
@@ -53,6 +60,17 @@ pub struct Waits {
     pub first: Duration,
     /// Every later call.
     pub later: Duration,
+}
+
+/// A certificate request that passed the checks.
+#[derive(Debug, Clone, Copy)]
+struct Wish<'a> {
+    endpoint: &'a EndpointKey,
+    /// Of the CertificateSigningRequest.
+    name: &'a str,
+    /// The request as it came.
+    pem: &'a str,
+    csr: &'a Csr,
 }
 
 /// How far a CertificateSigningRequest has come.
@@ -70,17 +88,15 @@ impl Enroller {
     /// Passes on through this client.
     #[must_use]
     pub fn new(client: Client, waits: Waits) -> Self {
-        Self { requests: Api::all(client), waits, slots: Semaphore::new(WAITING) }
+        Self { requests: Api::all(client), waits, slots: Semaphore::new(WAITING), allowance: Mutex::default() }
     }
 
-    async fn enroll(
-        &self,
-        name: &str,
-        pem: &str,
-        csr: &Csr,
-        stopping: &CancellationToken,
-    ) -> Result<Response, HttpError> {
-        let (object, wait) = self.create(name, pem).await?;
+    async fn enroll(&self, wish: Wish<'_>, stopping: &CancellationToken) -> Result<Response, HttpError> {
+        let Wish { name, csr, .. } = wish;
+        let (object, wait) = match self.existing(name).await? {
+            Some(object) => (object, self.waits.later),
+            None => self.create(wish).await?,
+        };
         same_request(&object, csr)?;
         let slot = self.slots.try_acquire();
         let (wait, retry) = if slot.is_ok() { (wait, RETRY_SOON) } else { (Duration::ZERO, RETRY_LATER) };
@@ -103,8 +119,11 @@ impl Enroller {
         }
     }
 
-    /// Creates the object; where one of this name exists, that one. With how long to wait for its certificate.
-    async fn create(&self, name: &str, pem: &str) -> Result<(CertificateSigningRequest, Duration), HttpError> {
+    /// Creates the object, if the endpoint may; where one of this name exists by now, that one. With how long to wait for its
+    /// certificate.
+    async fn create(&self, wish: Wish<'_>) -> Result<(CertificateSigningRequest, Duration), HttpError> {
+        let Wish { endpoint, name, pem, .. } = wish;
+        self.allow(endpoint)?;
         match self.requests.create(&PostParams::default(), &object(name, pem)).await {
             Ok(created) => {
                 tracing::info!(csr = name, "an endpoint asks for a certificate");
@@ -115,6 +134,22 @@ impl Enroller {
             }
             Err(error) => Err(unavailable(&error)),
         }
+    }
+
+    fn allow(&self, endpoint: &EndpointKey) -> Result<(), HttpError> {
+        // Poisoning is ignored: a bucket is replaced as a whole.
+        let mut allowance = self.allowance.lock().unwrap_or_else(PoisonError::into_inner);
+        allowance.take(endpoint, clock::monotonic()).map_err(|wait| {
+            let text = format!(
+                "Too many certificates were asked for lately, for {} or in all. Repeat this call later, with the same key.",
+                endpoint.name
+            );
+            HttpError::new(ProblemCode::TooManyRequests, text).retry_after(wait)
+        })
+    }
+
+    async fn existing(&self, name: &str) -> Result<Option<CertificateSigningRequest>, HttpError> {
+        self.requests.get_opt(name).await.map_err(|error| unavailable(&error))
     }
 
     async fn get(&self, name: &str) -> Result<CertificateSigningRequest, HttpError> {
@@ -158,7 +193,8 @@ pub(super) async fn enroll(State(app): State<Arc<App>>, body: Body) -> Result<Re
     })?;
     names_this_endpoint(&csr, &request, &app.trust.trust_domain())?;
     let name = object_name(&request.fleet, &request.endpoint, &uid, &csr.spki);
-    app.enroller.enroll(&name, &request.csr, &csr, &app.stopping).await
+    let wish = Wish { endpoint: &key, name: &name, pem: &request.csr, csr: &csr };
+    app.enroller.enroll(wish, &app.stopping).await
 }
 
 async fn read(body: Body) -> Result<EnrollRequest, HttpError> {
@@ -259,6 +295,3 @@ fn sentence(text: &str) -> String {
     let text: String = text.chars().take(512).collect();
     if text.ends_with(['.', '!', '?']) { text } else { format!("{text}.") }
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,49 +1,26 @@
-//! The accept loop of the agents' listener: bounded handshakes with a time-out, the peer's certificate beside every request,
-//! connections that end politely, and a drain that answers what is in flight.
+//! The accept loop of the agents' listener: bounded connections and handshakes, and a drain that answers what is in flight.
+//! What one connection may do and for how long is in `connection`.
+
+mod connection;
 
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Body;
-use http::Request;
-use hyper::body::Incoming;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto::Builder;
 use tidegate_core::wire::limit;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_rustls::TlsAcceptor;
-use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tower::Service;
 
-use super::auth::Peer;
+use self::connection::Connection;
 use super::tls::Tls;
-use crate::metrics::{GatewayMetrics, Handshake};
-
-/// Handshakes at the same time; more wait in the listener's queue.
-const HANDSHAKES: usize = 256;
-/// A handshake that takes longer is given up.
-const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
-/// A request's head that takes longer to arrive is refused; an idle HTTP/1 connection ends with it.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
-/// HTTP/2 connections are asked for a sign of life so often, and end when none comes for half as long.
-const KEEP_ALIVE: Duration = Duration::from_secs(30);
-/// Requests at the same time on one HTTP/2 connection.
-const STREAMS: u32 = 8;
-/// A connection ends politely at a point of its second half hour, so that replicas share the load again.
-const LIFETIME: Duration = Duration::from_secs(30 * 60);
-/// After a stop, what is in flight has so long to end.
-const DRAIN: Duration = Duration::from_secs(20);
+use crate::metrics::{Counted, Excess, GatewayMetrics};
 
 /// After a failed accept: time for descriptors to become free.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// [`limit::HEADER`] as HTTP/2 counts it.
-const MAX_HEADER_LIST: u32 = 32 * 1024;
 
 /// Serves agents until it is stopped, then drains.
 #[derive(Debug)]
@@ -54,41 +31,98 @@ pub struct Listener {
     pub tls: Arc<Tls>,
     /// The routes; each request carries a `Peer`.
     pub router: Router,
-    /// Counts handshakes.
+    /// Counts connections and handshakes.
     pub metrics: GatewayMetrics,
+    /// What clients may take.
+    pub limits: Limits,
 }
 
-/// What one connection needs.
-struct Connection {
-    tls: TlsAcceptor,
-    router: Router,
-    metrics: GatewayMetrics,
-    stopping: CancellationToken,
+/// How much clients may take, and for how long.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Connections at the same time; one more is closed at once.
+    pub connections: usize,
+    /// Those of them without a certificate; one more is closed after its handshake. Fewer, so that strangers do not shut out
+    /// endpoints.
+    pub anonymous_connections: usize,
+    /// Handshakes at the same time; more wait in the listener's queue.
+    pub handshakes: usize,
+    /// A handshake that takes longer is given up.
+    pub handshake: Duration,
+    /// A request's head that takes longer to arrive is refused; an idle HTTP/1 connection ends with it, and any connection
+    /// whose first request takes longer.
+    pub head: Duration,
+    /// HTTP/2 connections are asked for a sign of life so often, and end when none comes for half as long.
+    pub keep_alive: Duration,
+    /// With a certificate: it ends at a point of its second `serving`, so that replicas share the load again.
+    pub certified: Life,
+    /// Without a certificate.
+    pub anonymous: Life,
+    /// After a stop, all connections together have so long to end.
+    pub drain: Duration,
+}
+
+/// The two parts of a connection's life after its handshake.
+#[derive(Debug, Clone, Copy)]
+pub struct Life {
+    /// Requests are taken.
+    pub serving: Duration,
+    /// Those in flight are answered; then the connection is cut.
+    pub ending: Duration,
+}
+
+// === impl Limits ===
+
+impl Default for Limits {
+    fn default() -> Self {
+        let drain = Duration::from_secs(20);
+        Self {
+            connections: 10_000,
+            anonymous_connections: 1_000,
+            handshakes: 256,
+            handshake: Duration::from_secs(10),
+            head: Duration::from_secs(15),
+            keep_alive: Duration::from_secs(30),
+            certified: Life { serving: Duration::from_secs(30 * 60), ending: limit::POLL_HOLD + drain },
+            // Two minutes in all. An enrolment takes at most half a minute.
+            anonymous: Life { serving: Duration::from_secs(90), ending: Duration::from_secs(30) },
+            drain,
+        }
+    }
 }
 
 // === impl Listener ===
 
 impl Listener {
-    /// Accepts until `stopping`, then closes the listener and waits for what is in flight, at most 20 s.
+    /// Accepts until `stopping`, then closes the listener and waits for what is in flight, at most [`Limits::drain`].
     pub async fn serve(self, stopping: CancellationToken) {
-        let Self { tcp, tls, router, metrics } = self;
+        let Self { tcp, tls, router, metrics, limits } = self;
         let open = TaskTracker::new();
-        let handshakes = Arc::new(Semaphore::new(HANDSHAKES));
+        let handshakes = Arc::new(Semaphore::new(limits.handshakes));
+        let connections = Arc::new(Semaphore::new(limits.connections));
+        let anonymous = Arc::new(Semaphore::new(limits.anonymous_connections));
         loop {
             let accepted = tokio::select! {
                 () = stopping.cancelled() => break,
                 accepted = accept(&tcp, &handshakes) => accepted,
             };
             match accepted {
-                Ok((permit, stream)) => {
-                    let (router, metrics) = (router.clone(), metrics.clone());
+                Ok((handshaking, stream)) => {
+                    let Ok(permit) = Arc::clone(&connections).try_acquire_owned() else {
+                        metrics.connection_refused(Excess::Connections);
+                        continue;
+                    };
                     let connection = Connection {
                         tls: TlsAcceptor::from(tls.config()),
-                        router,
-                        metrics,
+                        router: router.clone(),
+                        metrics: metrics.clone(),
+                        limits,
+                        anonymous: Arc::clone(&anonymous),
                         stopping: stopping.clone(),
                     };
-                    open.spawn(connection.serve(stream, permit));
+                    // In this order: who sees one connection less finds room for another.
+                    let place = (permit, Counted::new(metrics.connections()));
+                    open.spawn(connection.serve(stream, handshaking, place));
                 }
                 // Out of file descriptors, or gone before it was taken.
                 Err(error) => {
@@ -100,7 +134,7 @@ impl Listener {
         drop(tcp);
         open.close();
         tracing::info!(connections = open.len(), "no new connections; answering what is held");
-        if tokio::time::timeout(DRAIN, open.wait()).await.is_err() {
+        if tokio::time::timeout(limits.drain, open.wait()).await.is_err() {
             tracing::warn!(connections = open.len(), "some connections did not end in time and are cut");
         }
     }
@@ -111,69 +145,4 @@ async fn accept(tcp: &TcpListener, handshakes: &Arc<Semaphore>) -> io::Result<(O
     let permit = Arc::clone(handshakes).acquire_owned().await.map_err(io::Error::other)?;
     let (stream, _) = tcp.accept().await?;
     Ok((permit, stream))
-}
-
-// === impl Connection ===
-
-impl Connection {
-    async fn serve(self, stream: TcpStream, permit: OwnedSemaphorePermit) {
-        let Some(stream) = self.handshake(stream).await else { return };
-        drop(permit);
-        let peer = Peer::from_chain(stream.get_ref().1.peer_certificates());
-        let router = self.router;
-        let service = service_fn(move |request: Request<Incoming>| {
-            let mut request = request.map(Body::new);
-            request.extensions_mut().insert(peer.clone());
-            router.clone().call(request)
-        });
-        let http = http();
-        let connection = http.serve_connection(TokioIo::new(stream), service);
-        tokio::pin!(connection);
-        tokio::select! {
-            ended = connection.as_mut() => return log_end(ended),
-            () = self.stopping.cancelled() => {}
-            () = tokio::time::sleep(lifetime()) => {}
-        }
-        connection.as_mut().graceful_shutdown();
-        log_end(connection.await);
-    }
-
-    async fn handshake(&self, stream: TcpStream) -> Option<TlsStream<TcpStream>> {
-        let (result, stream) = match tokio::time::timeout(HANDSHAKE_TIMEOUT, self.tls.accept(stream)).await {
-            Ok(Ok(stream)) => (Handshake::Ok, Some(stream)),
-            Ok(Err(error)) => {
-                tracing::debug!(%error, "a handshake was refused");
-                (Handshake::Refused, None)
-            }
-            Err(_) => (Handshake::Timeout, None),
-        };
-        self.metrics.handshake(result);
-        stream
-    }
-}
-
-fn http() -> Builder<TokioExecutor> {
-    let mut http = Builder::new(TokioExecutor::new());
-    http.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(limit::HEADER);
-    http.http2()
-        .timer(TokioTimer::new())
-        .keep_alive_interval(KEEP_ALIVE)
-        .keep_alive_timeout(KEEP_ALIVE / 2)
-        .max_concurrent_streams(STREAMS)
-        .max_header_list_size(MAX_HEADER_LIST);
-    http
-}
-
-fn lifetime() -> Duration {
-    let mut random = [0];
-    // Without entropy all connections live equally long.
-    let _ = aws_lc_rs::rand::fill(&mut random);
-    LIFETIME + LIFETIME * u32::from(random[0]) / 256
-}
-
-/// Ends are noise: agents come and go.
-fn log_end(ended: Result<(), Box<dyn std::error::Error + Send + Sync>>) {
-    if let Err(error) = ended {
-        tracing::debug!(%error, "a connection ended early");
-    }
 }

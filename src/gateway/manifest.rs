@@ -2,12 +2,13 @@
 //! polls of the endpoint.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use serde::Serialize;
 use serde_json::value::RawValue;
-use tidegate_core::manifest::{Manifest, PartEntry, etag};
+use tidegate_core::manifest::{Manifest, PartEntry, PartName, etag};
 use tidegate_core::name::Digest;
+use tidegate_core::refusal::RefusalCode;
 use tidegate_core::wire::{Have, limit};
 
 use super::index::{ServedPart, View};
@@ -18,6 +19,8 @@ pub struct Rendered {
     manifest: Box<RawValue>,
     etag: String,
     parts: Vec<Arc<ServedPart>>,
+    withheld: usize,
+    refused: OnceLock<RefusalCode>,
 }
 
 /// Borrowed form of [`tidegate_core::wire::SnapshotBody`]: parts are copied as they were encoded.
@@ -30,24 +33,37 @@ struct Answer<'a> {
 // === impl Rendered ===
 
 impl Rendered {
-    /// Renders what an endpoint receives; a pure function of the view.
+    /// Renders what an endpoint receives; a pure function of the view. An agent refuses a manifest above its limit as a whole,
+    /// and with it every revocation: so what does not fit is withheld, which only takes rights away. Grants stay longest.
     ///
     /// # Errors
     /// The manifest does not serialise, which none does.
     pub fn new(view: View) -> Result<Self, serde_json::Error> {
-        let View { fleet, endpoint, parts, requests } = view;
-        let entries =
-            parts.iter().map(|(name, part)| PartEntry { name: name.clone(), digest: part.digest, size: part.size });
-        let entries = entries.collect();
-        let shown = endpoint.name.clone();
+        let View { fleet, endpoint, mut parts, requests } = view;
+        // Stable: policies and grants stay in the order of their objects' names.
+        parts.sort_by_key(|(name, _)| rank(name));
+        let mut entries: Vec<_> = parts.iter().map(entry).collect();
+        let empty = Manifest::new(fleet.clone(), endpoint.clone(), Vec::new(), requests.clone()).to_bytes();
+        let fitting = fitting(&entries, limit::MANIFEST.saturating_sub(empty.len()))?;
+        let withheld = entries.len() - fitting;
+        entries.truncate(fitting);
+        parts.truncate(fitting);
         let bytes = Manifest::new(fleet, endpoint, entries, requests).to_bytes();
-        if bytes.len() > limit::MANIFEST {
-            tracing::warn!(endpoint = %shown, bytes = bytes.len(), "the manifest is larger than agents accept");
-        }
         let etag = etag(&bytes);
         let text = String::from_utf8(bytes).map_err(serde::ser::Error::custom)?;
         let parts = parts.into_iter().map(|(_, part)| part).collect();
-        Ok(Self { manifest: RawValue::from_string(text)?, etag, parts })
+        Ok(Self { manifest: RawValue::from_string(text)?, etag, parts, withheld, refused: OnceLock::new() })
+    }
+
+    /// How many parts do not fit into the manifest.
+    #[must_use]
+    pub fn withheld(&self) -> usize {
+        self.withheld
+    }
+
+    /// An agent says that it refused this manifest; true the first time.
+    pub fn refuse(&self, code: RefusalCode) -> bool {
+        self.refused.set(code).is_ok()
     }
 
     /// The quoted entity tag.
@@ -65,4 +81,30 @@ impl Rendered {
         let parts = missing.map(|part| (part.digest, &*part.json)).collect();
         serde_json::to_vec(&Answer { manifest: &self.manifest, parts })
     }
+}
+
+fn entry((name, part): &(PartName, Arc<ServedPart>)) -> PartEntry {
+    PartEntry { name: name.clone(), digest: part.digest, size: part.size }
+}
+
+/// What is withheld last comes first.
+fn rank(name: &PartName) -> u8 {
+    match name {
+        PartName::Placement => 0,
+        PartName::Grant(_) => 1,
+        PartName::Policy(_) => 2,
+    }
+}
+
+/// How many of these entries, from the first on, take at most so many bytes in a manifest.
+fn fitting(entries: &[PartEntry], room: usize) -> Result<usize, serde_json::Error> {
+    let mut used = 0;
+    for (index, entry) in entries.iter().enumerate() {
+        let comma = usize::from(index > 0);
+        used += comma + serde_json::to_vec(entry)?.len();
+        if used > room {
+            return Ok(index);
+        }
+    }
+    Ok(entries.len())
 }

@@ -1,5 +1,5 @@
-//! `GET /v1/snapshot`: the long poll. Answers at once when the endpoint's manifest is not the one the agent has, else when it
-//! changes, when the hold is over, or when this gateway stops.
+//! `GET /v1/snapshot`: the long poll. Answers at once when the endpoint's manifest is neither the one the agent has nor the one
+//! it refused, else when it changes, when the hold is over, or when this gateway stops.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,13 +8,14 @@ use axum::Extension;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
-use prometheus::IntGauge;
-use tidegate_core::wire::{Have, ProblemCode, header as names, parse_prefer_wait};
+use tidegate_core::refusal::RefusalCode;
+use tidegate_core::wire::{Have, ProblemCode, Rejected, header as names, parse_prefer_wait};
 
 use super::App;
 use super::auth::{Caller, Peer};
 use super::error::HttpError;
 use super::manifest::Rendered;
+use crate::metrics::Counted;
 
 /// Agents that lose this gateway spread their return over so many seconds.
 const RECONNECT_WINDOW: HeaderValue = HeaderValue::from_static("5");
@@ -23,8 +24,13 @@ const NEXT_POLL_NOW: HeaderValue = HeaderValue::from_static("0");
 /// An agent that was refused waits.
 const NEXT_POLL_LATER: HeaderValue = HeaderValue::from_static("5");
 
-/// A poll that is held, counted from its creation to its drop, however it ends.
-struct Waiter<'a>(&'a IntGauge);
+/// What a poll says of the manifests that its agent knows.
+struct Known<'a> {
+    /// Those it has applied, as `If-None-Match` lists them.
+    applied: Option<&'a str>,
+    /// The one it refused last.
+    rejected: Option<Rejected>,
+}
 
 /// Handles the route.
 pub(super) async fn snapshot(
@@ -51,25 +57,27 @@ async fn poll(app: &App, peer: &Peer, headers: &HeaderMap, wait: Duration) -> Re
     let caller = app.caller(peer)?;
     let agent = text(headers, names::AGENT).unwrap_or_default();
     tracing::debug!(fleet = %caller.key.fleet, endpoint = %caller.key.name, agent, "poll");
-    let known = text(headers, header::IF_NONE_MATCH.as_str());
+    let known = Known {
+        applied: text(headers, header::IF_NONE_MATCH.as_str()),
+        rejected: text(headers, names::REJECTED).and_then(Rejected::parse),
+    };
     let have = text(headers, names::HAVE).map(Have::parse).unwrap_or_default();
     let over = tokio::time::sleep(spread(wait, random()));
     tokio::pin!(over);
     let mut changes = app.served.subscribe(&caller.key);
-    let _counted = Waiter::new(app.metrics.waiters());
+    let _counted = Counted::new(app.metrics.waiters());
     let mut is_over = wait.is_zero();
     loop {
         let rendered = current(app, peer, &caller)?;
-        if !known.is_some_and(|tags| names_tag(tags, rendered.etag())) {
+        known.report(app, &caller, &rendered);
+        if !known.includes(rendered.etag()) {
             return found(&rendered, &have);
         }
         if is_over || app.stopping.is_cancelled() {
             return not_modified(&rendered);
         }
         tokio::select! {
-            change = changes.changed() => if change.is_err() {
-                changes = app.served.subscribe(&caller.key);
-            },
+            () = changes.changed() => {}
             () = app.stopping.cancelled() => {}
             () = &mut over => is_over = true,
         }
@@ -120,18 +128,24 @@ fn random() -> u16 {
     u16::from_ne_bytes(bytes)
 }
 
-// === impl Waiter ===
+// === impl Known ===
 
-impl<'a> Waiter<'a> {
-    fn new(gauge: &'a IntGauge) -> Self {
-        gauge.inc();
-        Self(gauge)
+impl Known<'_> {
+    /// Does the agent know the manifest of this tag? It gets nothing new from it then.
+    fn includes(&self, tag: &str) -> bool {
+        self.applied.is_some_and(|tags| names_tag(tags, tag)) || self.rejection(tag).is_some()
     }
-}
 
-impl Drop for Waiter<'_> {
-    fn drop(&mut self) {
-        self.0.dec();
+    fn rejection(&self, tag: &str) -> Option<RefusalCode> {
+        self.rejected.as_ref().filter(|rejected| rejected.manifest == tag).map(|rejected| rejected.code)
+    }
+
+    /// Logs and counts that the agent refused this manifest, once for each time it was rendered.
+    fn report(&self, app: &App, caller: &Caller, rendered: &Rendered) {
+        let Some(code) = self.rejection(rendered.etag()).filter(|code| rendered.refuse(*code)) else { return };
+        let Caller { key, .. } = caller;
+        tracing::warn!(fleet = %key.fleet, endpoint = %key.name, %code, "an agent refused its manifest");
+        app.metrics.rejected(code);
     }
 }
 

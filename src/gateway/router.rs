@@ -61,7 +61,8 @@ async fn observe(State(app): State<Arc<App>>, request: Request, next: Next) -> R
     let version = request.version();
     let mut response = next.run(request).await;
     app.metrics.answered(route, response.status());
-    if response.status() == StatusCode::SERVICE_UNAVAILABLE && version < Version::HTTP_2 {
+    let turned_away = matches!(response.status(), StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS);
+    if turned_away && version < Version::HTTP_2 {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     response

@@ -20,7 +20,17 @@ pub struct Served {
 struct State {
     index: Index,
     rendered: HashMap<EndpointKey, Arc<Rendered>>,
+    /// Only of endpoints with a [`Subscription`].
     waiting: HashMap<EndpointKey, watch::Sender<()>>,
+}
+
+/// A place among those who wait for changes of one endpoint. The last one to leave leaves nothing behind.
+#[derive(Debug)]
+pub struct Subscription<'a> {
+    served: &'a Served,
+    key: EndpointKey,
+    /// `None` once it was dropped.
+    changes: Option<watch::Receiver<()>>,
 }
 
 // === impl Served ===
@@ -61,23 +71,27 @@ impl Served {
                 return None;
             }
         };
+        if rendered.withheld() > 0 {
+            let withheld = rendered.withheld();
+            tracing::error!(fleet = %key.fleet, endpoint = %key.name, withheld, "the manifest is full: let fewer policies select it");
+        }
         state.rendered.insert(key.clone(), Arc::clone(&rendered));
         Some(rendered)
     }
 
     /// Changes of this endpoint from now on. To miss none: subscribe, then look, then wait.
     #[must_use]
-    pub fn subscribe(&self, key: &EndpointKey) -> watch::Receiver<()> {
-        self.lock().waiting.entry(key.clone()).or_default().subscribe()
+    pub fn subscribe(&self, key: &EndpointKey) -> Subscription<'_> {
+        let changes = self.lock().waiting.entry(key.clone()).or_default().subscribe();
+        Subscription { served: self, key: key.clone(), changes: Some(changes) }
     }
 
     fn change(&self, change: impl FnOnce(&mut Index) -> Changed) {
         let mut state = self.lock();
         for key in change(&mut state.index) {
             state.rendered.remove(&key);
-            let Some(sender) = state.waiting.get(&key) else { continue };
-            if sender.send(()).is_err() {
-                state.waiting.remove(&key);
+            if let Some(sender) = state.waiting.get(&key) {
+                sender.send_replace(());
             }
         }
     }
@@ -85,5 +99,59 @@ impl Served {
     /// Poisoning is ignored: a handler that panics only reads, and a feed that panics ends the process.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+// === impl Subscription ===
+
+impl Subscription<'_> {
+    /// Waits for a change that this subscription has not reported yet. Safe to drop and to call again.
+    pub async fn changed(&mut self) {
+        if let Some(changes) = &mut self.changes {
+            // The sender stays as long as somebody waits, so this is a change.
+            let _ = changes.changed().await;
+        }
+    }
+}
+
+impl Drop for Subscription<'_> {
+    fn drop(&mut self) {
+        let mut state = self.served.lock();
+        // Under the lock: of two that leave together one is the last.
+        self.changes = None;
+        if state.waiting.get(&self.key).is_some_and(|sender| sender.receiver_count() == 0) {
+            state.waiting.remove(&self.key);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt;
+
+    use super::*;
+    use crate::gateway::index::EndpointObject;
+
+    fn key() -> EndpointKey {
+        EndpointKey { fleet: "berlin".parse().unwrap(), name: "ws-1".parse().unwrap() }
+    }
+
+    fn endpoint(uid: &str) -> Object {
+        let EndpointKey { fleet, name } = key();
+        Object::Endpoint(EndpointObject { fleet, name, uid: uid.parse().unwrap(), signed: None })
+    }
+
+    #[test]
+    fn the_last_waiter_leaves_nothing_behind_even_of_a_deleted_endpoint() {
+        let served = Served::default();
+        served.apply(endpoint("uid-1"));
+        let (mut one, other) = (served.subscribe(&key()), served.subscribe(&key()));
+        served.delete(&Key::Endpoint(key().fleet, key().name));
+        assert_eq!(one.changed().now_or_never(), Some(()), "it is told of the deletion");
+        drop(other);
+        served.apply(endpoint("uid-2"));
+        assert_eq!(one.changed().now_or_never(), Some(()), "it still waits");
+        drop(one);
+        assert!(served.lock().waiting.is_empty());
     }
 }

@@ -37,7 +37,8 @@ async fn every_attempt_gets_its_answer() -> Result<()> {
     let attempts = here.iter().flat_map(|case| both(case).into_iter().map(move |dry_run| (case, dry_run)));
     let judged = futures::stream::iter(attempts).map(|(case, dry_run)| world.judge(case, dry_run));
     let answers: Vec<Result<()>> = judged.buffer_unordered(AT_ONCE).collect().await;
-    let wrong: Vec<String> = answers.iter().filter_map(|answer| answer.as_ref().err()).map(|e| format!("{e:#}")).collect();
+    let wrong: Vec<String> =
+        answers.iter().filter_map(|answer| answer.as_ref().err()).map(|e| format!("{e:#}")).collect();
     println!("{} cases, {} attempts", here.len(), answers.len());
     ensure!(wrong.is_empty(), "{} wrong answers:\n{}", wrong.len(), wrong.join("\n"));
     Ok(())

@@ -6,3 +6,4 @@ mod adversary;
 mod crds;
 mod fleet;
 mod manifests;
+mod mutants;

@@ -13,4 +13,5 @@ mod leader;
 mod people;
 mod poll;
 mod revocation;
+mod rights;
 mod writes;

@@ -13,7 +13,8 @@ pub fn of(fleet: &Fleet<'_>, name: &str) -> Result<Vec<String>> {
     let events = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     let taken = events.filter(|event| {
         let object = &event["objectRef"];
-        object["resource"] == "elevationrequests"
+        !["get", "list", "watch"].iter().any(|read| event["verb"] == *read)
+            && object["resource"] == "elevationrequests"
             && object["namespace"] == fleet.name()
             && object["name"] == name
             && event["responseStatus"]["code"].as_i64().is_some_and(|code| code < 300)

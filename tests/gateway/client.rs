@@ -23,6 +23,16 @@ pub enum Protocol {
     Http2,
 }
 
+impl Protocol {
+    /// Its name in a handshake.
+    pub fn alpn(self) -> &'static [u8] {
+        match self {
+            Self::Http1 => b"http/1.1",
+            Self::Http2 => b"h2",
+        }
+    }
+}
+
 /// One connection. Dropping it cuts it.
 pub struct Connection {
     sender: Sender,
@@ -64,10 +74,7 @@ pub async fn handshake(gate: &Gate, config: Arc<ClientConfig>) -> std::io::Resul
 impl Connection {
     pub async fn open(gate: &Gate, identity: Option<&Identity>, protocol: Protocol) -> std::io::Result<Self> {
         let mut config = config(&gate.authority, identity, &[&rustls::version::TLS13]);
-        config.alpn_protocols = match protocol {
-            Protocol::Http1 => vec![b"http/1.1".to_vec()],
-            Protocol::Http2 => vec![b"h2".to_vec()],
-        };
+        config.alpn_protocols = vec![protocol.alpn().to_vec()];
         Self::over(handshake(gate, Arc::new(config)).await?, protocol).await
     }
 

@@ -178,6 +178,30 @@ async fn trouble_with_the_api_is_not_a_refusal_and_stays_inside() {
 }
 
 #[tokio::test]
+async fn whoever_asks_with_ever_new_keys_is_told_to_come_later_and_others_are_not() {
+    let gate = Gate::with([endpoint("ws-1", "uid-1", "dev"), endpoint("ws-2", "uid-2", "dev")]).await;
+    let bodies: Vec<_> = (0..6).map(|_| body("ws-1", &own_csr())).collect();
+    for body in &bodies[..5] {
+        assert_eq!(enroll(&gate, body.clone()).await.status, 202);
+    }
+    let names = gate.csrs.names();
+    assert_eq!(names.len(), 5);
+    let refused = enroll(&gate, bodies[5].clone()).await;
+    assert_eq!((refused.status.as_u16(), refused.problem().as_str()), (429, "TooManyRequests"));
+    let after: u64 = refused.header("retry-after").unwrap().parse().unwrap();
+    assert!((1..=60).contains(&after), "{after}");
+    assert_eq!(refused.header("connection"), Some("close"));
+    assert_eq!(gate.csrs.names(), names, "nothing was created");
+
+    names.iter().for_each(|name| gate.csrs.issue(name, "the certificate"));
+    for body in &bodies[..5] {
+        assert_eq!(enroll(&gate, body.clone()).await.status, 200, "a call repeated is not a new one");
+    }
+    let other = csr(&format!("spiffe://{TRUST_DOMAIN}/fleet/{FLEET}/endpoint/ws-2"));
+    assert_eq!(enroll(&gate, body("ws-2", &other)).await.status, 202);
+}
+
+#[tokio::test]
 async fn a_gateway_that_is_not_ready_does_not_say_that_an_endpoint_is_missing() {
     let gate = Gate::start(std::time::Duration::from_secs(55)).await;
     let answer = enroll(&gate, body("ws-1", &own_csr())).await;

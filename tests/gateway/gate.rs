@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::ensure;
+use prometheus::IntGauge;
 use tempfile::TempDir;
 use tidegate::clock;
 use tidegate::gateway::index::{EndpointKey, Key, Object};
-use tidegate::gateway::{App, Enroller, Listener, Served, Tls, Trust, Waits, router};
+use tidegate::gateway::{App, Enroller, Limits, Listener, Served, Tls, Trust, Waits, router};
 use tidegate::metrics::{GatewayMetrics, Metrics};
 use tidegate::runtime::Readiness;
 use tidegate_core::interval::Instant;
@@ -46,7 +47,12 @@ pub struct Gate {
 impl Gate {
     /// Ready, with these objects.
     pub async fn with(objects: impl IntoIterator<Item = Object>) -> Self {
-        let gate = Self::start(Duration::from_secs(55)).await;
+        Self::limited(Limits::default(), objects).await
+    }
+
+    /// The same; clients may take so much.
+    pub async fn limited(limits: Limits, objects: impl IntoIterator<Item = Object>) -> Self {
+        let gate = Self::start_limited(Duration::from_secs(55), limits).await;
         objects.into_iter().for_each(|object| gate.served.apply(object));
         gate.becomes_ready();
         gate
@@ -54,6 +60,10 @@ impl Gate {
 
     /// Not ready yet.
     pub async fn start(poll_hold: Duration) -> Self {
+        Self::start_limited(poll_hold, Limits::default()).await
+    }
+
+    async fn start_limited(poll_hold: Duration, limits: Limits) -> Self {
         // One of many tests in this process is the first.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let authority = Authority::new("the test's authority");
@@ -77,7 +87,8 @@ impl Gate {
         };
         let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = tcp.local_addr().unwrap();
-        let listener = Listener { tcp, tls: Arc::clone(&tls), router: router(Arc::new(app)), metrics: metrics.clone() };
+        let (router, metrics) = (router(Arc::new(app)), metrics);
+        let listener = Listener { tcp, tls: Arc::clone(&tls), router, metrics: metrics.clone(), limits };
         let running = tokio::spawn(listener.serve(stopping.clone()));
         Self { address, authority, served, registry, metrics, csrs, stopping, running, tls, folder, readiness }
     }
@@ -92,6 +103,12 @@ impl Gate {
         self.served.endpoint_uid(&key).unwrap().to_string()
     }
 
+    /// The tag of what this endpoint receives now.
+    pub fn tag(&self, name: &str) -> String {
+        let key = EndpointKey { fleet: fleet(), name: name.parse().unwrap() };
+        self.served.manifest(&key).unwrap().etag().to_owned()
+    }
+
     /// A certificate of the endpoint as it exists now.
     pub fn identity(&self, name: &str) -> Identity {
         self.authority.endpoint(name, &self.uid(name))
@@ -103,14 +120,29 @@ impl Gate {
 
     /// Waits until exactly so many polls are held.
     pub async fn waiters(&self, expected: i64) {
-        eventually("held polls", SOON, async || {
-            let held = self.metrics.waiters().get();
-            ensure!(held == expected, "{held} polls are held, {expected} are expected");
-            Ok(())
-        })
-        .await
-        .unwrap();
+        reaches("held polls", self.metrics.waiters(), expected).await;
     }
+
+    /// Waits until exactly so many connections are open.
+    pub async fn connections(&self, expected: i64) {
+        reaches("connections", self.metrics.connections(), expected).await;
+    }
+
+    /// This line is among the metrics.
+    pub fn assert_metric(&self, line: &str) {
+        let text = self.registry.render(true);
+        assert!(text.lines().any(|l| l == line), "{line} is missing in:\n{text}");
+    }
+}
+
+async fn reaches(what: &str, gauge: &IntGauge, expected: i64) {
+    eventually(what, SOON, async || {
+        let now = gauge.get();
+        ensure!(now == expected, "{now}, {expected} expected");
+        Ok(())
+    })
+    .await
+    .unwrap();
 }
 
 /// What the controller leaves in the gateway's folders.

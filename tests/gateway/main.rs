@@ -10,6 +10,8 @@ mod pki;
 mod drain;
 mod enroll;
 mod index;
+mod limits;
 mod poll;
 mod routes;
 mod tls;
+mod withheld;

@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
-use http::HeaderMap;
+use bytes::Bytes;
+use http::{HeaderMap, Request};
+use http_body_util::Full;
 use tidegate_core::manifest::etag;
+use tidegate_core::refusal::RefusalCode;
 use tidegate_core::state::State;
-use tidegate_core::wire::{Have, SnapshotBody};
+use tidegate_core::wire::{Have, Rejected, SnapshotBody};
 
 use crate::client::{Answer, Connection, Protocol, call, poll};
 use crate::gate::{Gate, SOON};
@@ -78,6 +81,58 @@ async fn a_hold_is_capped_by_the_gateway_and_ends_with_304() {
     let answer = call(&gate, Some(&gate.identity("ws-1")), poll(Some(&tag), HOLD)).await;
     assert_eq!(answer.status, 304);
     assert_eq!(answer.header("preference-applied"), Some("wait=1"));
+}
+
+/// A poll of an agent that refused this manifest.
+fn refusing(applied: Option<&str>, refused: &str, code: RefusalCode, wait: Duration) -> Request<Full<Bytes>> {
+    let mut request = poll(applied, wait);
+    let rejected = Rejected { manifest: refused.to_owned(), code };
+    request.headers_mut().insert("tidegate-rejected", rejected.to_string().parse().unwrap());
+    request
+}
+
+#[tokio::test]
+async fn a_refused_manifest_is_not_sent_again_and_a_revocation_after_it_is_sent_at_once() {
+    for applied in [None, Some("\"an earlier one\"")] {
+        let gate = gate().await;
+        let tag = first(&gate).await.etag();
+        let mut agent = Connection::open(&gate, Some(&gate.identity("ws-1")), Protocol::Http1).await.unwrap();
+        let poll = refusing(applied, &tag, RefusalCode::BadSignature, HOLD);
+        let (answer, ()) = tokio::join!(agent.send(poll), async {
+            gate.waiters(1).await;
+            gate.served.apply(request("er-1", "ws-1", "uid-1", State::Revoked));
+        });
+        let answer = answer.unwrap();
+        assert_eq!(answer.status, 200);
+        assert_ne!(answer.etag(), tag);
+        assert!(!part_names(&answer.json()["manifest"]).contains("grant/er-1-uid"));
+    }
+}
+
+#[tokio::test]
+async fn a_manifest_that_was_neither_applied_nor_refused_is_sent_at_once() {
+    let gate = gate().await;
+    let poll = refusing(Some("\"applied\""), "\"refused\"", RefusalCode::Rollback, HOLD);
+    assert_eq!(call(&gate, Some(&gate.identity("ws-1")), poll).await.status, 200);
+    gate.assert_metric("tidegate_gateway_waiters 0");
+    assert!(!gate.registry.render(true).contains("gateway_rejected_total"), "it is not about this manifest");
+}
+
+#[tokio::test]
+async fn a_refusal_is_counted_once_by_its_code_however_often_it_is_said() {
+    let gate = gate().await;
+    let identity = gate.identity("ws-1");
+    let tag = first(&gate).await.etag();
+    for _ in 0..3 {
+        let poll = refusing(None, &tag, RefusalCode::WrongKey, Duration::ZERO);
+        assert_eq!(call(&gate, Some(&identity), poll).await.status, 304);
+    }
+    gate.assert_metric("tidegate_gateway_rejected_total{code=\"wrong_key\"} 1");
+    gate.served.apply(policy("dev-tools", 2, "dev"));
+    let tag = first(&gate).await.etag();
+    let poll = refusing(None, &tag, RefusalCode::WrongKey, Duration::ZERO);
+    assert_eq!(call(&gate, Some(&identity), poll).await.status, 304);
+    gate.assert_metric("tidegate_gateway_rejected_total{code=\"wrong_key\"} 2");
 }
 
 #[tokio::test]

@@ -42,54 +42,13 @@ const COMMENTS: &[&str] = &[
     ": ",
     " : x",
 ];
-/// What a spoilt line gets.
-const BITS: &[&str] = &[
-    " ",
-    "  ",
-    ":",
-    ": ",
-    "=",
-    "-",
-    ".",
-    "/",
-    "'",
-    "\"",
-    "\\",
-    "\n",
-    "\r",
-    "\t",
-    "\0",
-    "\u{1b}",
-    "\u{7f}",
-    "\u{85}",
-    "\u{a0}",
-    "\u{ad}",
-    "\u{200b}",
-    "\u{2028}",
-    "\u{2029}",
-    "\u{202e}",
-    "\u{feff}",
-    "\u{e000}",
-    "\u{fffd}",
-    "\u{301}",
-    "ѕ",
-    "е",
-    "１",
-    "٤",
-    "A",
-    "a",
-    "0",
-    "stage=",
-    "for=",
-    " stage=b",
-    " for=1m",
-    "approve",
-    "$",
-    "^",
-    "|",
-    "😀",
-    "\u{10ffff}",
-];
+/// Characters that a spoilt line gets.
+const MARKS: &str = concat!(
+    " :=-./'\"\\$^|aA0ѕе１٤😀\n\r\t\0\u{1b}\u{7f}\u{85}\u{a0}\u{ad}\u{301}",
+    "\u{200b}\u{2028}\u{2029}\u{202e}\u{feff}\u{e000}\u{fffd}",
+);
+/// Words that a spoilt line gets.
+const WORDS: &[&str] = &["  ", ": ", "stage=", "for=", " stage=b", " for=1m", "approve"];
 /// Ends of the ranges that random characters are drawn from: ASCII, Latin and marks, separators and format, all.
 const RANGES: [u32; 4] = [0x7f, 0x36f, 0x206f, 0x0010_ffff];
 
@@ -135,14 +94,20 @@ impl Lines {
         format!("{name} {verb}{duration}{stage}{comment}")
     }
 
+    fn bit(&mut self) -> String {
+        let mark = self.below(MARKS.chars().count());
+        let marks = MARKS.chars().skip(mark).take(1).collect();
+        if self.below(4) == 0 { self.pick(WORDS).to_owned() } else { marks }
+    }
+
     fn spoil(&mut self, line: &str) -> String {
         let mut characters: Vec<char> = line.chars().collect();
         let at = self.below(characters.len() + 1);
         let to = (at + self.below(4)).min(characters.len());
         match self.below(4) {
             0 => drop(characters.drain(at..to)),
-            1 => drop(characters.splice(at..at, self.pick(BITS).chars())),
-            2 => drop(characters.splice(at..to, self.pick(BITS).chars())),
+            1 => drop(characters.splice(at..at, self.bit().chars())),
+            2 => drop(characters.splice(at..to, self.bit().chars())),
             _ => {
                 let again = characters[at..to].to_vec();
                 drop(characters.splice(to..to, again));
@@ -168,10 +133,7 @@ impl Iterator for Lines {
             0 => self.random(),
             1 => format!("{} deny: {}", self.random(), self.random()),
             2..6 => self.near(),
-            _ => {
-                let spoilt = (0..=self.below(3)).fold(self.near(), |line, _| self.spoil(&line));
-                spoilt
-            }
+            _ => (0..=self.below(3)).fold(self.near(), |line, _| self.spoil(&line)),
         })
     }
 }

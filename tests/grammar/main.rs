@@ -1,5 +1,5 @@
-//! Admission and core read a decision alike: what the API server lets pass is what the controller counts, under the same name, verb
-//! and stage. Admission's side is the shipped manifest, evaluated by cel-go in hack/grammar; no cluster is needed.
+//! Admission and core read a decision alike: what the API server lets pass is what the controller counts, under the same name,
+//! verb and stage. Admission's side is the shipped manifest, evaluated by cel-go in hack/grammar; no cluster is needed.
 
 mod admission;
 mod lines;

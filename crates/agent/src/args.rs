@@ -46,7 +46,8 @@ const EXAMPLES: &str = "Examples:
 /// Settings of `watch`.
 #[derive(Debug, Args)]
 pub struct WatchArgs {
-    /// A gateway, such as `https://gateway.example:8443`; repeat it for several. If one does not answer the next is tried.
+    /// A gateway, such as `https://gateway.example:8443`; repeat it for several. If one does not answer, or fails the pin, the
+    /// next is tried.
     #[arg(long, env = "TIDEGATE_GATEWAY", value_name = "URL", required = true, value_delimiter = ',')]
     pub gateway: Vec<Gateway>,
 
@@ -75,8 +76,14 @@ pub struct WatchArgs {
 
     /// The longest wait between two tries.
     #[arg(long, env = "TIDEGATE_MAX_BACKOFF", value_name = "DURATION", default_value = "5m", hide = true)]
-    #[arg(value_parser = parse_backoff)]
+    #[arg(value_parser = parse_wait)]
     pub max_backoff: Duration,
+
+    /// How long a single gateway has to call the certificate void before a new one is asked for; a second gateway confirms
+    /// it at once. What applies ends at the first word.
+    #[arg(long, env = "TIDEGATE_VOID_PATIENCE", value_name = "DURATION", default_value = "2m", hide = true)]
+    #[arg(value_parser = parse_wait)]
+    pub void_patience: Duration,
 }
 
 /// Form of standard output.
@@ -108,7 +115,7 @@ fn parse_pin(text: &str) -> Result<Digest, String> {
     text.parse().map_err(|e| format!("{e}; print it with: {PRINT_PIN}"))
 }
 
-fn parse_backoff(text: &str) -> Result<Duration, String> {
+fn parse_wait(text: &str) -> Result<Duration, String> {
     let duration = parse_duration(text).map_err(|e| e.to_string())?;
     if duration.is_zero() { Err("at least 1s is expected".to_owned()) } else { Ok(duration) }
 }

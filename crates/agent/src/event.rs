@@ -127,6 +127,9 @@ pub enum Event {
         /// The object to approve, while pending.
         #[serde(skip_serializing_if = "Option::is_none")]
         certificate_signing_request: Option<String>,
+        /// While pending, what its approver compares: SHA-256 over the DER of the key's SubjectPublicKeyInfo.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        key: Option<Digest>,
         /// For people; while pending, the command that approves.
         message: String,
     },
@@ -287,7 +290,11 @@ impl Event {
                 ("clock", "the wall clock is behind signed time: nothing new starts; set the clock right".to_owned())
             }
             Self::Clock { sound: true } => ("clock", "the wall clock is right again".to_owned()),
-            Self::Enrolment { message, .. } => ("enrolment", message.split_whitespace().collect::<Vec<_>>().join(" ")),
+            Self::Enrolment { key, message, .. } => {
+                let key = key.map(|key| format!("key {key} "));
+                let words: Vec<&str> = message.split_whitespace().collect();
+                ("enrolment", key.unwrap_or_default() + &words.join(" "))
+            }
             Self::Connection { gateway, message, .. } => ("gateway", format!("{gateway}  {message}")),
         }
     }
@@ -335,6 +342,21 @@ mod tests {
             "2026-11-22T10:30:00Z  ended       alice  request fix-disk (policy dev-tools)  AnyApplication  \
              2026-11-22T10:00:00Z to 2026-11-22T11:00:00Z  absent: revoked, given back or deleted"
         );
+    }
+
+    #[test]
+    fn while_enrolment_waits_the_key_to_compare_is_shown_in_full() {
+        let event = Event::Enrolment {
+            state: EnrolmentState::Pending,
+            certificate_signing_request: Some("berlin.ws-042.0123456789abcdef".to_owned()),
+            key: Some(Digest::of(b"abc")),
+            message: "waiting:\n  approve it".to_owned(),
+        };
+        let key = "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        let json = event.to_json(Timestamp::UNIX_EPOCH);
+        assert!(json.contains(&format!(r#""key":"{key}""#)), "{json}");
+        let line = event.to_line(Timestamp::UNIX_EPOCH);
+        assert!(line.ends_with(&format!("  enrolment   key {key} waiting: approve it")), "{line}");
     }
 
     #[test]

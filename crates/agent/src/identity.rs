@@ -7,7 +7,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, UnixTime};
 use rustls::server::WebPkiClientVerifier;
 use tidegate_core::interval::Instant;
-use tidegate_core::name::Named;
+use tidegate_core::name::{Digest, Named};
 use tidegate_core::snapshot::Me;
 use tidegate_core::spiffe::EndpointId;
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
@@ -67,6 +67,12 @@ pub fn read_key(pem: &str) -> Result<KeyPair, rcgen::Error> {
 #[must_use]
 pub fn write_key(key: &KeyPair) -> Zeroizing<String> {
     Zeroizing::new(key.serialize_pem())
+}
+
+/// What a person compares before approving: SHA-256 over the DER of the key's SubjectPublicKeyInfo.
+#[must_use]
+pub fn digest(key: &KeyPair) -> Digest {
+    Digest::of(&key.subject_public_key_info())
 }
 
 /// The certificate request (PEM) for this key: its only name is the endpoint's SPIFFE id.

@@ -1,25 +1,31 @@
 //! The network loop: trust, certificate, poll, and again. It verifies and stores what comes, hands it on as a [`View`],
 //! and reports what people must know; it decides nothing about rights.
 
+mod bundle;
 mod credentials;
+mod doubt;
+mod refusals;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tidegate_core::interval::Instant;
 use tidegate_core::name::Digest;
 use tidegate_core::refusal::RefusalCode;
-use tidegate_core::wire::limit;
+use tidegate_core::wire::{Rejected, limit};
 use tokio::sync::{mpsc, watch};
 
+use self::doubt::Doubt;
+use self::refusals::{Circumstances, Next, Refusals};
 use crate::args::EndpointPath;
 use crate::backoff::{Backoff, roll};
 use crate::clock;
-use crate::event::{EndReason, EnrolmentState, Event};
+use crate::event::{EndReason, Event};
 use crate::gateway::{CallError, Gateway, Line};
 use crate::held::{Held, NotTaken};
 use crate::identity::Identity;
-use crate::poll::{self, Answer, Poll, Rejected};
+use crate::poll::{self, Answer, Poll};
 use crate::store::{Store, StoreError};
 use crate::tls;
 use crate::trust::Trust;
@@ -27,6 +33,10 @@ use crate::watch::View;
 
 /// An answer "unchanged" that comes sooner is not a poll that was held: pause before the next.
 const EARLY: Duration = Duration::from_secs(1);
+/// Every call but the poll is answered within this time; an enrolment is held for up to 20 s by the gateway.
+const CALL: Duration = Duration::from_secs(40);
+/// Largest answer of every call but the poll, in bytes.
+const SMALL: usize = 1024 * 1024;
 
 /// What the loop needs to know.
 #[derive(Debug, Clone)]
@@ -39,6 +49,8 @@ pub struct Settings {
     pub pins: Vec<Digest>,
     /// The longest wait between two tries.
     pub max_backoff: Duration,
+    /// How long a single gateway has to call the certificate void before it is given up.
+    pub void_patience: Duration,
 }
 
 /// The loop's state.
@@ -54,9 +66,14 @@ pub struct Network {
     trust: Option<Trust>,
     /// The bundle may have changed: ask before the next poll.
     trust_is_stale: bool,
+    /// Gateways, by index, whose first bundle failed the pin.
+    unpinned: BTreeSet<usize>,
     identity: Option<Identity>,
+    doubt: Doubt,
+    /// People were told that another certificate is asked for.
+    replacing: bool,
     held: Held,
-    rejected: Option<Rejected>,
+    refusals: Refusals,
     /// The name of the CertificateSigningRequest that people were told about.
     told: Option<String>,
     /// What people were told last about the gateway.
@@ -68,8 +85,10 @@ pub struct Network {
 enum Trouble {
     /// The gateway cannot be reached or does not serve, or the disk is full: try again, the next one.
     Gateway { message: String, after: Option<Duration> },
-    /// What it served was refused and reported: try again, the next one.
+    /// It sends again what was refused and reported: try again, the next one.
     Refused,
+    /// It calls the certificate void, and nothing confirms that yet: ask the next one soon.
+    Doubted,
     /// Trying again is of no use.
     Fatal(anyhow::Error),
 }
@@ -99,9 +118,12 @@ impl Network {
             line: None,
             trust: None,
             trust_is_stale: true,
+            unpinned: BTreeSet::new(),
             identity: None,
+            doubt: Doubt::default(),
+            replacing: false,
             held,
-            rejected: None,
+            refusals: Refusals::default(),
             told: None,
             connection: None,
         };
@@ -121,6 +143,8 @@ impl Network {
                 }
                 Err(Trouble::Fatal(error)) => return error,
                 Err(Trouble::Refused) => self.give_way(None),
+                // A certificate that is in order after all should not be missed for long.
+                Err(Trouble::Doubted) => self.give_way(None).min(self.settings.void_patience / 4),
                 Err(Trouble::Gateway { message, after }) => {
                     self.tell_connection(false, &message).await;
                     self.give_way(after)
@@ -146,7 +170,7 @@ impl Network {
     /// One round; answers with the wait before the next.
     async fn round(&mut self) -> Result<Duration, Trouble> {
         let trust = self.current_trust().await?;
-        if let Some(wait) = self.enrol(&trust).await? {
+        if let Some(wait) = self.certify(&trust).await? {
             return Ok(wait);
         }
         self.poll(&trust).await
@@ -154,76 +178,76 @@ impl Network {
 
     async fn poll(&mut self, trust: &Trust) -> Result<Duration, Trouble> {
         let Some(identity) = &self.identity else { return Ok(Duration::ZERO) };
-        let mut line = match self.line.take() {
-            Some(line) => line,
-            None => {
-                let config = tls::verified(&trust.authorities, Some(identity.for_tls())).map_err(fatal)?;
-                Line::new(self.gateway().clone(), Arc::new(config))
-            }
-        };
-        let missed = self.rejected.as_ref().is_some_and(|r| r.code == RefusalCode::Truncated);
-        let have = if missed { Vec::new() } else { self.held.digests() };
+        let me = identity.me.clone();
+        let config = tls::verified(&trust.authorities, Some(identity.for_tls())).map_err(fatal)?;
+        let mut line = self.line.take().unwrap_or_else(|| Line::new(self.gateway().clone(), Arc::new(config)));
+        let have = if self.refusals.want_all_parts() { Vec::new() } else { self.held.digests() };
+        let parts_were_named = !have.is_empty();
         let request =
-            Poll { applied: self.held.etag(), rejected: self.rejected.as_ref(), have }.request().map_err(fatal)?;
+            Poll { applied: self.held.etag(), rejected: self.refusals.named(), have }.request().map_err(fatal)?;
         let asked = clock::boot();
         let reply = line.call(request, limit::POLL_HOLD + poll::GRACE, poll::LARGEST).await?;
+        let at_once = clock::boot().saturating_sub(asked) < EARLY;
         let pace = poll::pace(&reply.headers);
         if let Some(window) = pace.reconnect_window {
             self.backoff.set_window(window);
         }
-        match poll::read(&reply) {
+        let wait = match poll::read(&reply) {
             Answer::Snapshot { etag, body } => {
-                let me = identity.me.clone();
                 let unchanged = self.held.etag() == Some(&etag);
                 let taken = self.held.take(etag.clone(), &body, &trust.ring, &me);
-                self.judged(etag, taken).await?;
-                self.line = Some(line);
-                let early = if unchanged { self.pause(asked) } else { Duration::ZERO };
-                Ok(pace.next_poll.max(early))
+                self.is_served();
+                match self.judged(etag, taken, Circumstances { parts_were_named, at_once }).await {
+                    Next::Poll(wait) if unchanged && at_once => wait.max(self.backoff.pause(roll())),
+                    Next::Poll(wait) => wait,
+                    Next::GiveWay => return Err(Trouble::Refused),
+                }
             }
             Answer::Unchanged => {
+                self.is_served();
                 self.tell_connection(true, "connected").await;
-                self.line = Some(line);
-                Ok(pace.next_poll.max(self.pause(asked)))
+                // Newer keys, which would prove what was refused, may have come without another manifest.
+                self.trust_is_stale |= self.refusals.want_newer_keys();
+                self.refusals.unchanged();
+                if at_once { self.backoff.pause(roll()) } else { Duration::ZERO }
             }
             Answer::Forbidden { void, message } => {
-                self.held.clear();
-                if void {
-                    let message = format!("the certificate is void: {message}; asking for a new one");
-                    let forgotten = self.forget_identity(message).await;
-                    self.publish(EndReason::CertificateVoid);
-                    return forgotten.and(Err(Trouble::Refused));
-                }
-                self.publish(EndReason::CertificateVoid);
-                Err(Trouble::Gateway { message, after: poll::retry_after(&reply.headers) })
+                let after = poll::retry_after(&reply.headers);
+                return self.forbidden(trust, void, message, after).await;
             }
-            Answer::Failed { message, after } => Err(Trouble::Gateway { message, after }),
-        }
+            Answer::Failed { message, after } => return Err(Trouble::Gateway { message, after }),
+        };
+        self.line = Some(line);
+        Ok(pace.next_poll.max(wait))
+    }
+
+    /// The gateway takes the certificate.
+    fn is_served(&mut self) {
+        self.doubt.dispelled();
+        self.replacing = false;
     }
 
     /// A snapshot was taken or refused: say so, then hand on what is in force now.
-    async fn judged(&mut self, etag: String, taken: Result<(), NotTaken>) -> Result<(), Trouble> {
-        let Err(NotTaken { code, message }) = taken else {
-            self.rejected = None;
-            self.tell_connection(true, "connected").await;
-            self.publish(EndReason::Absent);
-            return Ok(());
+    async fn judged(&mut self, etag: String, taken: Result<(), NotTaken>, how: Circumstances) -> Next {
+        let next = match taken {
+            Ok(()) => {
+                self.refusals.over();
+                self.tell_connection(true, "connected").await;
+                Next::Poll(Duration::ZERO)
+            }
+            Err(NotTaken { code, message }) => {
+                let rejected = code.map(|code| Rejected { manifest: etag, code });
+                if !rejected.as_ref().is_some_and(|rejected| self.refusals.is_known(rejected)) {
+                    let code = code.map_or("apply_failed", RefusalCode::as_str).to_owned();
+                    self.tell(Event::Refused { code, message: crate::text::shown(&message) }).await;
+                }
+                let next = self.refusals.refused(rejected, how);
+                self.trust_is_stale = self.refusals.want_newer_keys();
+                next
+            }
         };
-        let rejected = code.map(|code| Rejected { etag, code });
-        self.trust_is_stale = matches!(code, Some(RefusalCode::WrongKey | RefusalCode::BadSignature));
-        if rejected.is_none() || rejected != self.rejected {
-            let code = code.map_or("apply_failed", RefusalCode::as_str).to_owned();
-            self.tell(Event::Refused { code, message: crate::text::shown(&message) }).await;
-        }
-        self.rejected = rejected;
         self.publish(EndReason::Absent);
-        Err(Trouble::Refused)
-    }
-
-    /// How long to pause after an answer that should have been held but was not.
-    fn pause(&self, asked: Duration) -> Duration {
-        let held = clock::boot().saturating_sub(asked) >= EARLY;
-        if held { Duration::ZERO } else { self.backoff.pause(roll()) }
+        next
     }
 
     fn publish(&self, absence: EndReason) {
@@ -244,15 +268,6 @@ impl Network {
         if self.events.send(event).await.is_err() {
             tracing::debug!("nobody listens any more");
         }
-    }
-
-    async fn tell_enrolment(
-        &self,
-        state: EnrolmentState,
-        certificate_signing_request: Option<String>,
-        message: String,
-    ) {
-        self.tell(Event::Enrolment { state, certificate_signing_request, message }).await;
     }
 
     /// Says it once: the same news of the same gateway is not repeated.

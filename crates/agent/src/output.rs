@@ -69,7 +69,10 @@ impl Printer {
                 }
             }
         }
-        if let Event::Enrolment { message, .. } = event {
+        if let Event::Enrolment { key, message, .. } = event {
+            if let Some(key) = key {
+                eprintln!("tidegate-agent: key {key}");
+            }
             for line in message.lines() {
                 eprintln!("tidegate-agent: {}", shown(line));
             }

@@ -6,14 +6,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, Request, StatusCode, header};
 use tidegate_core::name::Digest;
-use tidegate_core::refusal::RefusalCode;
-use tidegate_core::wire::{self, Have, Problem, ProblemCode, SnapshotBody, limit};
+use tidegate_core::wire::{self, Have, Problem, ProblemCode, Rejected, SnapshotBody, limit};
 
 use crate::gateway::Reply;
 use crate::text::shown;
 
-/// Request: the manifest that was refused last, `"<etag>"; code=<code>`, so that it is sent once.
-const REJECTED: &str = "tidegate-rejected";
 /// The longest wait that a header may ask for.
 const MOST: Duration = Duration::from_secs(3600);
 /// How long after the hold an answer may still take.
@@ -30,15 +27,6 @@ pub struct Poll<'a> {
     pub rejected: Option<&'a Rejected>,
     /// Digests of the parts on disk.
     pub have: Vec<&'a Digest>,
-}
-
-/// A refused manifest.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rejected {
-    /// Its ETag.
-    pub etag: String,
-    /// Why.
-    pub code: RefusalCode,
 }
 
 /// What the gateway said.
@@ -90,8 +78,8 @@ impl Poll<'_> {
         if let Some(etag) = self.applied {
             request = request.header(header::IF_NONE_MATCH, etag);
         }
-        if let Some(Rejected { etag, code }) = self.rejected {
-            request = request.header(REJECTED, format!("{etag}; code={code}"));
+        if let Some(rejected) = self.rejected {
+            request = request.header(wire::header::REJECTED, rejected.to_string());
         }
         if !self.have.is_empty() {
             request = request.header(wire::header::HAVE, Have::of(self.have.iter().copied()).to_string());
@@ -167,6 +155,7 @@ fn is_etag(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use tidegate_core::refusal::RefusalCode;
 
     use super::*;
 
@@ -187,7 +176,7 @@ mod tests {
     #[test]
     fn a_later_poll_names_what_is_applied_held_and_refused() {
         let digest = Digest::of(b"abc");
-        let rejected = Rejected { etag: "\"b\"".to_owned(), code: RefusalCode::BadSignature };
+        let rejected = Rejected { manifest: "\"b\"".to_owned(), code: RefusalCode::BadSignature };
         let poll = Poll { applied: Some("\"a\""), rejected: Some(&rejected), have: vec![&digest] };
         let request = poll.request().unwrap();
         assert_eq!(request.headers()["if-none-match"], "\"a\"");

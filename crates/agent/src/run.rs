@@ -22,9 +22,9 @@ const QUEUE: usize = 64;
 /// Runs until a signal (then `Ok`) or an error that no further try can mend.
 ///
 /// # Errors
-/// The state directory cannot be used, enrolment was denied, the pin does not match, or standard output is gone.
+/// The state directory cannot be used, enrolment was denied, no gateway matches the pin, or standard output is gone.
 pub async fn watch(args: WatchArgs) -> anyhow::Result<()> {
-    let WatchArgs { gateway, endpoint, trust, state_dir, output, log_level: _, max_backoff } = args;
+    let WatchArgs { gateway, endpoint, trust, state_dir, output, log_level: _, max_backoff, void_patience } = args;
     let mut stop = Stop::new().context("cannot listen for signals")?;
     let store = Arc::new(Store::open(&state_dir).context("the state directory cannot be used")?);
     let memory: Option<Memory> = store.read_json(Entry::Deadlines)?;
@@ -32,7 +32,7 @@ pub async fn watch(args: WatchArgs) -> anyhow::Result<()> {
     let (state, ends) = Watch::resume(memory.clone(), boot_id);
     let (views, mut seen) = watch::channel(None);
     let (tell, news) = mpsc::channel(QUEUE);
-    let settings = Settings { gateways: gateway, endpoint, pins: trust, max_backoff };
+    let settings = Settings { gateways: gateway, endpoint, pins: trust, max_backoff, void_patience };
     let network = Network::load(settings, store.clone(), views, tell)?;
     let mut teller = Teller { state, memory, disk_is_sound: true, store, printer: Printer::new(output) };
     teller.print(&ends, clock::now())?;

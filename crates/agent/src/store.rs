@@ -14,10 +14,14 @@ use serde::de::DeserializeOwned;
 /// The files of the state directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Entry {
-    /// The private key, PKCS#8 PEM.
+    /// The private key of the certificate, PKCS#8 PEM.
     Key,
     /// The certificate chain, PEM, leaf first.
     Certificate,
+    /// The private key that a certificate is asked for, PKCS#8 PEM.
+    NextKey,
+    /// That a person denied the next key a certificate, JSON.
+    Denial,
     /// The trust bundle, JSON as served.
     Trust,
     /// The last accepted snapshot, JSON.
@@ -140,6 +144,15 @@ impl Store {
         self.write(entry, &json)
     }
 
+    /// Puts an entry, which exists, in the place of another one.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`]; both are then as they were.
+    pub fn rename(&self, from: Entry, to: Entry) -> Result<(), StoreError> {
+        let (path, target) = (self.path(from), self.path(to));
+        fs::rename(&path, &target).and_then(|()| sync_folder(&target)).map_err(|error| StoreError::Io { path, error })
+    }
+
     /// Removes an entry; one that is absent is fine.
     ///
     /// # Errors
@@ -168,6 +181,8 @@ impl Store {
         self.dir.join(match entry {
             Entry::Key => "identity/key.pem",
             Entry::Certificate => "identity/certificate.pem",
+            Entry::NextKey => "identity/next-key.pem",
+            Entry::Denial => "identity/denied.json",
             Entry::Trust => "trust.json",
             Entry::Snapshot => "snapshot.json",
             Entry::Floors => "floors.json",
@@ -207,6 +222,20 @@ mod tests {
         store.remove(Entry::Floors).unwrap();
         store.remove(Entry::Floors).unwrap();
         assert_eq!(store.read(Entry::Floors).unwrap(), None);
+    }
+
+    #[test]
+    fn a_renamed_entry_takes_the_place_of_the_other() {
+        let (_dir, store) = store();
+        store.write(Entry::Key, b"old").unwrap();
+        store.write(Entry::NextKey, b"new").unwrap();
+        store.rename(Entry::NextKey, Entry::Key).unwrap();
+        assert_eq!(
+            (store.read(Entry::Key).unwrap().as_deref(), store.read(Entry::NextKey).unwrap()),
+            (Some("new"), None)
+        );
+        assert!(store.rename(Entry::NextKey, Entry::Key).is_err());
+        assert_eq!(store.read(Entry::Key).unwrap().as_deref(), Some("new"));
     }
 
     #[test]

@@ -37,7 +37,7 @@ pub struct Envelope {
 /// One signature of an envelope.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Signature {
-    /// [`PublicKey::key_id`] of the key; finds the key, proves nothing.
+    /// [`crate::key::PublicKey::key_id`] of the key; finds the key, proves nothing.
     pub keyid: String,
     /// 64 bytes.
     #[serde(with = "standard_base64")]

@@ -1,6 +1,7 @@
 //! Why an agent refuses a manifest or a part of it: a closed list of codes, the same in the protocol and as metric labels.
 
 use std::fmt;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
@@ -26,7 +27,24 @@ pub enum RefusalCode {
     UnknownRule,
 }
 
+/// A word that is no code of this version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not the code of a refusal")]
+pub struct UnknownCode;
+
 impl RefusalCode {
+    /// Every code.
+    pub const ALL: [Self; 8] = [
+        Self::BadSignature,
+        Self::WrongKey,
+        Self::WrongEndpoint,
+        Self::Truncated,
+        Self::TooLarge,
+        Self::Rollback,
+        Self::UnknownSchema,
+        Self::UnknownRule,
+    ];
+
     /// The word, as in the protocol; also a closed metric label.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -40,6 +58,14 @@ impl RefusalCode {
             Self::UnknownSchema => "unknown_schema",
             Self::UnknownRule => "unknown_rule",
         }
+    }
+}
+
+impl FromStr for RefusalCode {
+    type Err = UnknownCode;
+
+    fn from_str(text: &str) -> Result<Self, UnknownCode> {
+        Self::ALL.into_iter().find(|code| code.as_str() == text).ok_or(UnknownCode)
     }
 }
 

@@ -2,6 +2,7 @@
 //! closed lists of problem and refusal codes. HTTP itself is not known here.
 
 mod problem;
+mod rejected;
 #[cfg(test)]
 mod tests;
 
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 pub use self::problem::{Problem, ProblemCode};
+pub use self::rejected::Rejected;
 use crate::envelope::Envelope;
 use crate::name::{Digest, EndpointName, FleetName};
 
@@ -40,6 +42,8 @@ pub mod header {
     pub const HAVE: &str = "tidegate-have";
     /// Request: `<version>; capabilities=<list>`.
     pub const AGENT: &str = "tidegate-agent";
+    /// Request: the manifest that the agent refused last, see [`super::Rejected`].
+    pub const REJECTED: &str = "tidegate-rejected";
     /// Answer: seconds until the next poll should begin.
     pub const NEXT_POLL: &str = "tidegate-next-poll";
     /// Answer: seconds over which reconnections should be spread.

@@ -7,7 +7,7 @@ use anyhow::{Result, anyhow};
 use kube::api::{Patch, PatchParams, PostParams};
 use serde_json::json;
 use tidegate_api::ElevationRequest;
-use tidegate_api::names::DECIDE_ANNOTATION;
+use tidegate_api::names::{DECIDE_ANNOTATION, DECISION_PREFIX};
 use tidegate_test_support::{ControlPlane, eventually, objects};
 use tokio::sync::OnceCell;
 
@@ -18,7 +18,7 @@ use crate::fleet::{Fleet, Judged as _, POLICY, annotate};
 const IN_FORCE_DEADLINE: Duration = Duration::from_secs(60);
 
 /// A control plane without the mutating policies, as a server before 1.36 is, shared by the tests here. In its namespace
-/// default lies the request `early`, annotated before any policy was installed.
+/// default lie the requests `early` and `gap`, annotated before any policy was installed.
 async fn plain_control_plane() -> Result<&'static ControlPlane> {
     static SHARED: OnceCell<Result<ControlPlane, String>> = OnceCell::const_new();
     let start = async || -> Result<ControlPlane> {
@@ -30,6 +30,9 @@ async fn plain_control_plane() -> Result<&'static ControlPlane> {
         early.metadata.annotations = Some([(NOTE.to_owned(), "before".to_owned())].into());
         eventually("the kind", IN_FORCE_DEADLINE, async || Ok(requests.create(&PostParams::default(), &early).await?))
             .await?;
+        let mut gap = objects::request("gap", POLICY, "ws-042", "alice", admin.user())?;
+        gap.metadata.annotations = Some([(format!("{DECISION_PREFIX}2"), format!("{} deny", admin.user()))].into());
+        requests.create(&PostParams::default(), &gap).await?;
         control_plane.apply("config/default").await?;
         Ok(control_plane)
     };
@@ -101,4 +104,16 @@ async fn an_annotation_from_before_the_policies_can_go_but_not_change() -> Resul
     merge(annotate(NOTE, "after")).await.refused("change", DECISIONS, rule)?;
     merge(json!({"metadata": {"annotations": {NOTE: null}}})).await.allowed("removal")?;
     Ok(())
+}
+
+#[tokio::test]
+async fn a_slot_left_out_before_the_policies_cannot_be_filled_in_another_name() -> Result<()> {
+    let fleet = Fleet::on(plain_control_plane().await?, "gap").await?;
+    fleet.request_in_force("r", IN_FORCE_DEADLINE).await?;
+    let requests: kube::Api<ElevationRequest> =
+        kube::Api::namespaced(fleet.control_plane.admin().client().await?, "default");
+    let forged = Patch::Merge(annotate(&format!("{DECISION_PREFIX}1"), "bob@corp approve"));
+    let tried = requests.patch("gap", &PatchParams::default(), &forged).await;
+    let rule = "decision.tidegate.dev/1 is not a key that can be set now: the next decision is decision.tidegate.dev/2";
+    tried.refused("slot 1 under slot 2", DECISIONS, rule)
 }

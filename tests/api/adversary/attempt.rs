@@ -35,10 +35,22 @@ pub enum Target {
     Early,
     /// Alice's, where the API server does not stamp.
     Unstamped,
+    /// Alice's, with a foreign finalizer only.
+    Foreign,
+    /// Hana's, made on behalf of somebody.
+    Behalf,
+    /// Alice's, with a decision in slot 2 and none in slot 1, from before the policies.
+    Gap,
+    /// Alice's, by which the mutation test knows which policy is in force.
+    Probe,
     /// The JitPolicy dev-tools.
     Policy,
     /// The ManagedEndpoint ws-042, with a status.
     Endpoint,
+    /// The ManagedEndpoint ws-043, whose status nobody has written.
+    Bare,
+    /// The ManagedEndpoint ws-044, of whose status only observedGeneration is written.
+    Partly,
     /// CertificateSigningRequests.
     Certificates,
 }
@@ -122,8 +134,14 @@ impl Target {
             Self::Full48 => (request, "full-48"),
             Self::Early => (request, "early"),
             Self::Unstamped => (request, "unstamped"),
+            Self::Foreign => (request, "foreign"),
+            Self::Behalf => (request, "behalf"),
+            Self::Gap => (request, "gap"),
+            Self::Probe => (request, "mutant-probe"),
             Self::Policy => ("jitpolicies", super::APPROVED_POLICY),
             Self::Endpoint => ("managedendpoints", "ws-042"),
+            Self::Bare => ("managedendpoints", "ws-043"),
+            Self::Partly => ("managedendpoints", "ws-044"),
             Self::Certificates => ("certificatesigningrequests", ""),
         }
     }

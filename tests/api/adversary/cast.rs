@@ -170,9 +170,7 @@ fn roles() -> Vec<ClusterRole> {
         json!({"apiGroups": ["tidegate.dev"], "resources": [resource], "verbs": verbs,
                "resourceNames": name.map_or_else(Vec::new, |name| vec![name])})
     };
-    let role = |(name, rules): (&str, Vec<Rule>)| {
-        json!({"metadata": {"name": name}, "rules": rules.into_iter().map(rule).collect::<Vec<_>>()})
-    };
+    let role = |(name, rules): (&str, Vec<Rule>)| json!({"metadata": {"name": name}, "rules": rules.into_iter().map(rule).collect::<Vec<_>>()});
     all.into_iter().filter_map(|each| serde_json::from_value(role(each)).ok()).collect()
 }
 
@@ -198,12 +196,8 @@ impl Cast {
         for role in roles() {
             Api::<ClusterRole>::all(admin.clone()).create(&post, &role).await?;
         }
-        let mut this = Self {
-            clients: BTreeMap::new(),
-            users: BTreeMap::new(),
-            headers: BTreeMap::new(),
-            roles: BTreeMap::new(),
-        };
+        let mut this =
+            Self { clients: BTreeMap::new(), users: BTreeMap::new(), headers: BTreeMap::new(), roles: BTreeMap::new() };
         for (who, proof, roles) in cast() {
             let identity = match proof {
                 Proof::Certificate(user) => control_plane.person(user)?,

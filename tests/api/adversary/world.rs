@@ -5,7 +5,7 @@ use anyhow::{Context, Result, bail};
 use http::Request;
 use k8s_openapi::api::rbac::v1::RoleBinding;
 use kube::Api;
-use kube::api::{DeleteParams, PostParams};
+use kube::api::PostParams;
 use serde_json::{Map, Value, json};
 use tidegate_test_support::{ControlPlane, Namespace, objects};
 
@@ -71,10 +71,16 @@ impl<'a> World<'a> {
         }
         let endpoint = serde_json::to_value(objects::endpoint("ws-042", "alice@corp", "alice")?)?;
         let mut endpoint = self.send(Who::Admin, "POST", "managedendpoints", Some(endpoint)).await?;
+        let bare = serde_json::to_value(objects::endpoint("ws-043", "alice@corp", "alice")?)?;
+        self.send(Who::Admin, "POST", "managedendpoints", Some(bare)).await?;
+        let partly = serde_json::to_value(objects::endpoint("ws-044", "alice@corp", "alice")?)?;
+        let mut partly = self.send(Who::Admin, "POST", "managedendpoints", Some(partly)).await?;
+        partly["status"] = json!({"observedGeneration": 1});
+        self.send(Who::Controller, "PUT", "managedendpoints/ws-044/status", Some(partly)).await?;
         endpoint["status"] = endpoint_status();
         self.send(Who::Controller, "PUT", "managedendpoints/ws-042/status", Some(endpoint)).await?;
 
-        for name in ["fresh", "decided", "held", "deleting", "other", "renewed", "reborn", "mutant-probe"] {
+        for name in ["fresh", "decided", "held", "deleting", "other", "renewed", "reborn", "foreign", "mutant-probe"] {
             let created = self.ask(Who::Alice, name, &[]).await?;
             if name == "reborn" {
                 self.unborn = (text(&created, "/metadata/uid"), text(&created, "/metadata/resourceVersion"));
@@ -83,6 +89,7 @@ impl<'a> World<'a> {
         self.send(Who::Admin, "DELETE", "elevationrequests/reborn", None).await?;
         self.ask(Who::Alice, "reborn", &[]).await?;
         self.ask(Who::Erin, "erins", &[]).await?;
+        self.ask(Who::Hana, "behalf", &[]).await?;
         self.ask(Who::Admin, "admins", &[]).await?;
         let query = "elevationrequests/decided?fieldManager=bobs-tool";
         let annotations = json!({"decision.tidegate.dev/1": "bob@corp approve"});
@@ -96,6 +103,8 @@ impl<'a> World<'a> {
         };
         let held = hold(&text(&policy, "/metadata/uid"));
         self.patch(Who::Controller, "elevationrequests/held", "merge-patch+json", held).await?;
+        let foreign = json!({"metadata": {"finalizers": ["example.org/hold"]}});
+        self.patch(Who::Controller, "elevationrequests/foreign", "merge-patch+json", foreign).await?;
         let finalizer = json!({"metadata": {"finalizers": ["tidegate.dev/revoke"]}});
         self.patch(Who::Controller, "elevationrequests/deleting", "merge-patch+json", finalizer).await?;
         self.send(Who::Admin, "DELETE", "elevationrequests/deleting", None).await?;
@@ -103,6 +112,8 @@ impl<'a> World<'a> {
         self.fill("full-48", 16).await?;
         if self.made == Made::Before {
             self.ask(Who::Alice, "early", &[("example.org/note".to_owned(), "before".to_owned())]).await?;
+            let second = ("decision.tidegate.dev/2".to_owned(), "bob@corp approve".to_owned());
+            self.ask(Who::Alice, "gap", &[second]).await?;
         }
         if self.has(Needs::NoStamping) {
             self.ask(Who::Alice, "unstamped", &[]).await?;
@@ -141,6 +152,7 @@ impl<'a> World<'a> {
         }
         match name {
             "other" => request["spec"]["policyName"] = json!("other-tools"),
+            "behalf" => request["spec"]["onBehalf"] = json!(true),
             "renewed" => request["spec"]["policyName"] = json!("renewed-tools"),
             _ => {}
         }
@@ -214,7 +226,11 @@ impl World<'_> {
             (Answer::Allowed(..), Err(error)) => bail!("{what}: this had to be allowed: {error:#}"),
             (Answer::Refused(by, text), Ok(_)) => bail!("{what}: this had to be refused by {by}: {text}"),
             (Answer::Refused(by, text), Err(error)) => {
-                let message = format!("{error:#}");
+                let message = if let Some(kube::Error::Api(status)) = error.downcast_ref() {
+                    status.message.clone()
+                } else {
+                    format!("{error:#}")
+                };
                 if message.contains(by) && message.contains(text.as_str()) {
                     return Ok(());
                 }
@@ -225,9 +241,10 @@ impl World<'_> {
 
     async fn attempt(&self, case: &Case, dry_run: bool) -> Result<Value> {
         let (plural, name) = case.on.path();
-        let mut url = match case.on {
-            Target::Certificates => format!("/apis/certificates.k8s.io/v1/{plural}"),
-            _ => self.url(plural),
+        let mut url = if case.on == Target::Certificates {
+            format!("/apis/certificates.k8s.io/v1/{plural}")
+        } else {
+            self.url(plural)
         };
         for part in [name, case.subresource].into_iter().filter(|part| !part.is_empty()) {
             url = format!("{url}/{part}");
@@ -275,14 +292,6 @@ impl World<'_> {
     fn with_marks(&self, body: &Value) -> Result<Value> {
         let (uid, version) = &self.unborn;
         Ok(serde_json::from_str(&body.to_string().replace("$UID", uid).replace("$VERSION", version))?)
-    }
-
-    /// Deletes its namespace, without waiting.
-    pub async fn leave(&self) -> Result<()> {
-        let admin = self.cast.client(Who::Admin)?;
-        let api = Api::<k8s_openapi::api::core::v1::Namespace>::all(admin);
-        api.delete(&self.namespace, &DeleteParams::default()).await?;
-        Ok(())
     }
 }
 

@@ -149,7 +149,8 @@ impl ControlPlane {
         &self.cluster.server
     }
 
-    /// The API server's audit log, one JSON event a line, level Metadata, writes only.
+    /// The API server's audit log, one JSON event a line, level Metadata: writes, and reads of the shipped
+    /// ServiceAccounts.
     #[must_use]
     pub fn audit_log(&self) -> &Path {
         &self.audit_log

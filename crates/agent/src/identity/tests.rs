@@ -3,7 +3,7 @@
 use rcgen::ExtendedKeyUsagePurpose::{ClientAuth, ServerAuth};
 
 use super::*;
-use crate::fixture::{Controller, ENDPOINT};
+use crate::fixture::{Controller, ENDPOINT, FAR};
 
 fn path() -> EndpointPath {
     EndpointPath { fleet: "berlin".parse().unwrap(), name: "ws-042".parse().unwrap() }
@@ -34,11 +34,21 @@ fn the_certificate_request_names_the_endpoint_without_a_uid_and_nothing_else() {
 #[test]
 fn a_fitting_certificate_tells_who_this_is() {
     let (controller, key) = (Controller::new(), new_key().unwrap());
-    let chain = controller.issue(&request(&key), &format!("{ENDPOINT}/uid-1"), ClientAuth);
+    let chain = controller.issue(&request(&key), &format!("{ENDPOINT}/uid-1"), ClientAuth, FAR);
     let identity = check(&chain, &key, &controller).unwrap();
     assert_eq!(identity.me.endpoint, crate::fixture::endpoint());
     assert!(!identity.is_over(Timestamp::UNIX_EPOCH));
     assert!(identity.is_over(Timestamp::from(identity.not_after)));
+}
+
+#[test]
+fn a_certificate_is_over_when_its_last_second_is() {
+    let (controller, key) = (Controller::new(), new_key().unwrap());
+    let chain = controller.issue(&request(&key), &format!("{ENDPOINT}/uid-1"), ClientAuth, 2000);
+    let identity = check(&chain, &key, &controller).unwrap();
+    for (second, over) in [("2000-01-01T00:00:00Z", false), ("2000-01-01T00:00:01Z", true)] {
+        assert_eq!(identity.is_over(second.parse().unwrap()), over, "{second}");
+    }
 }
 
 #[test]
@@ -52,7 +62,7 @@ fn a_stored_key_is_the_same_key() {
 #[test]
 fn a_certificate_for_another_key_is_refused() {
     let (controller, key) = (Controller::new(), new_key().unwrap());
-    let chain = controller.issue(&request(&new_key().unwrap()), &format!("{ENDPOINT}/uid-1"), ClientAuth);
+    let chain = controller.issue(&request(&new_key().unwrap()), &format!("{ENDPOINT}/uid-1"), ClientAuth, FAR);
     assert!(matches!(check(&chain, &key, &controller), Err(IdentityError::OtherKey)));
 }
 
@@ -65,7 +75,7 @@ fn a_certificate_for_another_endpoint_fleet_or_installation_or_without_uid_is_re
         "spiffe://other.test/fleet/berlin/endpoint/ws-042/uid-1",
         ENDPOINT,
     ] {
-        let chain = controller.issue(&request(&key), id, ClientAuth);
+        let chain = controller.issue(&request(&key), id, ClientAuth, FAR);
         assert!(matches!(check(&chain, &key, &controller), Err(IdentityError::OtherEndpoint(..))), "{id}");
     }
 }
@@ -74,16 +84,16 @@ fn a_certificate_for_another_endpoint_fleet_or_installation_or_without_uid_is_re
 fn a_certificate_of_another_authority_or_for_servers_is_refused() {
     let (controller, key) = (Controller::new(), new_key().unwrap());
     let id = format!("{ENDPOINT}/uid-1");
-    let foreign = Controller::new().issue(&request(&key), &id, ClientAuth);
+    let foreign = Controller::new().issue(&request(&key), &id, ClientAuth, FAR);
     assert!(matches!(check(&foreign, &key, &controller), Err(IdentityError::NotIssued(_))));
-    let server = controller.issue(&request(&key), &id, ServerAuth);
+    let server = controller.issue(&request(&key), &id, ServerAuth, FAR);
     assert!(matches!(check(&server, &key, &controller), Err(IdentityError::NotIssued(_))));
 }
 
 #[test]
 fn what_is_no_certificate_is_refused() {
     let (controller, key) = (Controller::new(), new_key().unwrap());
-    let chain = controller.issue(&request(&key), &format!("{ENDPOINT}/uid-1"), ClientAuth);
+    let chain = controller.issue(&request(&key), &format!("{ENDPOINT}/uid-1"), ClientAuth, FAR);
     for length in (0..chain.len()).step_by(7) {
         assert!(check(&chain[..length], &key, &controller).is_err(), "{length} bytes");
     }

@@ -32,11 +32,16 @@ pub fn command(args: &[&str]) -> Command {
 
 impl Agent {
     pub fn start(gateways: &[&str], pin: Digest, state: &Path) -> Self {
+        Self::start_with(gateways, pin, state, &["--max-backoff", "1s"])
+    }
+
+    /// With these flags.
+    pub fn start_with(gateways: &[&str], pin: Digest, state: &Path, flags: &[&str]) -> Self {
         let gateways = gateways.join(",");
         let (pin, state) = (pin.to_string(), state.to_str().unwrap());
         let args = ["watch", "--gateway", &gateways, "--endpoint", "berlin/ws-042", "--trust", &pin];
-        let rest = ["--state-dir", state, "-o", "json", "--max-backoff", "1s"];
-        let mut child = command(&[args.as_slice(), rest.as_slice()].concat()).spawn().unwrap();
+        let rest = ["--state-dir", state, "-o", "json"];
+        let mut child = command(&[&args, &rest[..], flags].concat()).spawn().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
         Self { child, lines, seen: Vec::new(), passed: BTreeMap::new() }
     }

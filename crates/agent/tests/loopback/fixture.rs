@@ -35,6 +35,9 @@ pub struct Controller {
     signing: SigningKey,
 }
 
+/// The year in which certificates end that are not to end.
+pub const FAR: i32 = 4096;
+
 /// What a gateway serves.
 pub struct Served {
     /// The manifest's ETag, quoted.
@@ -62,10 +65,14 @@ fn fleet() -> FleetRef {
 
 impl Controller {
     pub fn new() -> Self {
+        Self::of(ed25519())
+    }
+
+    /// This authority's, with a signing key of its own.
+    pub fn of(key: KeyPair) -> Self {
         let mut params = CertificateParams::default();
         params.distinguished_name.push(DnType::CommonName, "Tidegate test authority");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let key = ed25519();
         let certificate = params.self_signed(&key).unwrap().pem();
         let signing = SigningKey::from_pkcs8(ed25519().serialized_der()).unwrap();
         Self { authority: Issuer::new(params, key), certificate, signing }
@@ -87,9 +94,10 @@ impl Controller {
         TrustBundle::seal(TRUST_DOMAIN, authorities, vec![trusted], &authority, Instant::from_second(0)).unwrap()
     }
 
-    /// A certificate for the key of this request (PEM), as `id` and for this use.
-    pub fn issue(&self, csr: &str, id: &str, usage: ExtendedKeyUsagePurpose) -> String {
+    /// A certificate for the key of this request (PEM), as `id` and for this use, until this year begins.
+    pub fn issue(&self, csr: &str, id: &str, usage: ExtendedKeyUsagePurpose, year: i32) -> String {
         let mut request = CertificateSigningRequestParams::from_pem(csr).unwrap();
+        request.params.not_after = rcgen::date_time_ymd(year, 1, 1);
         request.params.subject_alt_names = vec![SanType::URI(id.try_into().unwrap())];
         request.params.extended_key_usages = vec![usage];
         request.signed_by(&self.authority).unwrap().pem()

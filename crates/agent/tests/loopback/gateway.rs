@@ -14,17 +14,21 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use rcgen::{CertificateParams, ExtendedKeyUsagePurpose, KeyPair};
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, UnixTime};
 use rustls::server::WebPkiClientVerifier;
+use rustls::time_provider::{DefaultTimeProvider, TimeProvider};
 use rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion};
 use tidegate_core::name::Digest;
-use tidegate_core::wire::{EnrollPending, EnrollRequest, EnrollResponse, Have, Problem, ProblemCode, SnapshotBody};
+use tidegate_core::trust::TrustBundle;
+use tidegate_core::wire::{
+    EnrollPending, EnrollRequest, EnrollResponse, Have, Problem, ProblemCode, Rejected, SnapshotBody,
+};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_rustls::TlsAcceptor;
 
-use crate::fixture::{Controller, ENDPOINT, Served};
+use crate::fixture::{Controller, ENDPOINT, FAR, Served};
 
 /// Nothing new: answered after this time at the latest.
 const HOLD: Duration = Duration::from_secs(2);
@@ -42,6 +46,11 @@ struct Script {
     uid: &'static str,
     served: Option<Arc<Served>>,
     problem: Option<ProblemCode>,
+    bundle: TrustBundle,
+    /// Certificates end when this year begins.
+    year: i32,
+    /// The next snapshot has no parts, whatever the agent has.
+    forgetful: bool,
 }
 
 /// One call that a gateway saw.
@@ -64,14 +73,36 @@ pub struct Face {
     pub usage: ExtendedKeyUsagePurpose,
     pub name: &'static str,
     pub version: &'static SupportedProtocolVersion,
+    /// Its clock stands at the beginning of 1990.
+    pub slow: bool,
+}
+
+/// A clock that stands at the beginning of 1990.
+#[derive(Debug)]
+struct Slow;
+
+impl TimeProvider for Slow {
+    fn current_time(&self) -> Option<UnixTime> {
+        Some(UnixTime::since_unix_epoch(Duration::from_secs(631_152_000)))
+    }
 }
 
 // === impl Cluster ===
 
 impl Cluster {
     pub fn new() -> Arc<Self> {
-        let script = Script { approved: false, denied: false, uid: "uid-1", served: None, problem: None };
-        Arc::new(Self { controller: Controller::new(), script: Mutex::new(script), changed: watch::channel(0).0 })
+        let controller = Controller::new();
+        let script = Script {
+            approved: false,
+            denied: false,
+            uid: "uid-1",
+            served: None,
+            problem: None,
+            bundle: controller.bundle(),
+            year: FAR,
+            forgetful: false,
+        };
+        Arc::new(Self { controller, script: Mutex::new(script), changed: watch::channel(0).0 })
     }
 
     /// Approves every enrolment from now on.
@@ -96,6 +127,22 @@ impl Cluster {
         self.change(|script| (script.problem, script.approved) = (problem, false));
     }
 
+    /// Vouches for another controller's signing key from now on.
+    pub fn trust(&self, controller: &Controller) {
+        self.change(|script| script.bundle = controller.bundle());
+    }
+
+    /// Certificates issued from now on end when this year begins.
+    pub fn issue_until(&self, year: i32) {
+        self.change(|script| script.year = year);
+    }
+
+    /// Leaves every part out of the next snapshot, as if the agent had said to have them, and serves this.
+    pub fn serve_without_parts(&self, served: Served) {
+        self.script.lock().unwrap().forgetful = true;
+        self.serve(served);
+    }
+
     fn change(&self, change: impl FnOnce(&mut Script)) {
         change(&mut self.script.lock().unwrap());
         self.changed.send_modify(|version| *version += 1);
@@ -103,7 +150,7 @@ impl Cluster {
 
     async fn answer(&self, call: &Call, has_certificate: bool) -> Response<Full<Bytes>> {
         match call.path.as_str() {
-            "/v1/trust" => json(200, &self.controller.bundle()),
+            "/v1/trust" => json(200, &self.script.lock().unwrap().bundle),
             "/v1/enroll" => self.enrol(&call.body),
             "/v1/snapshot" if has_certificate => self.snapshot(&call.headers).await,
             "/v1/snapshot" => problem(ProblemCode::CertificateRequired),
@@ -119,7 +166,7 @@ impl Cluster {
         }
         if script.approved {
             let id = format!("{ENDPOINT}/{}", script.uid);
-            let certificate = self.controller.issue(&csr, &id, ExtendedKeyUsagePurpose::ClientAuth);
+            let certificate = self.controller.issue(&csr, &id, ExtendedKeyUsagePurpose::ClientAuth, script.year);
             return json(200, &EnrollResponse { certificate });
         }
         let name = format!("berlin.ws-042.{}", &Digest::of(csr.as_bytes()).to_hex()[..16]);
@@ -139,9 +186,13 @@ impl Cluster {
                 if let Some(code) = code {
                     return problem(code);
                 }
-                let known = |etag: &str| said("if-none-match") == etag || said("tidegate-rejected").starts_with(etag);
+                let rejected = Rejected::parse(&said("tidegate-rejected")).map(|rejected| rejected.manifest);
+                let known = |etag: &String| said("if-none-match") == *etag || rejected.as_ref() == Some(etag);
                 if let Some(served) = served.filter(|served| !known(&served.etag)) {
-                    return full(&served, &Have::parse(&said("tidegate-have")));
+                    let forgetful = std::mem::take(&mut self.script.lock().unwrap().forgetful);
+                    let everything = || Have::of(served.body.parts.keys());
+                    let have = if forgetful { everything() } else { Have::parse(&said("tidegate-have")) };
+                    return full(&served, &have);
                 }
                 changed.changed().await.unwrap();
             }
@@ -175,7 +226,12 @@ fn json(status: u16, body: &impl serde::Serialize) -> Response<Full<Bytes>> {
 impl Face {
     /// A proper gateway.
     pub fn proper() -> Self {
-        Self { usage: ExtendedKeyUsagePurpose::ServerAuth, name: "127.0.0.1", version: &rustls::version::TLS13 }
+        Self {
+            usage: ExtendedKeyUsagePurpose::ServerAuth,
+            name: "127.0.0.1",
+            version: &rustls::version::TLS13,
+            slow: false,
+        }
     }
 
     fn config(&self, controller: &Controller) -> ServerConfig {
@@ -189,7 +245,9 @@ impl Face {
         let verifier = WebPkiClientVerifier::builder_with_provider(roots.into(), provider.clone());
         let verifier = verifier.allow_unauthenticated().build().unwrap();
         let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
-        let builder = ServerConfig::builder_with_provider(provider).with_protocol_versions(&[self.version]).unwrap();
+        let clock: Arc<dyn TimeProvider> = if self.slow { Arc::new(Slow) } else { Arc::new(DefaultTimeProvider) };
+        let builder = ServerConfig::builder_with_details(provider, clock);
+        let builder = builder.with_protocol_versions(&[self.version]).unwrap();
         builder.with_client_cert_verifier(verifier).with_single_cert(chain, key).unwrap()
     }
 }

@@ -1,16 +1,18 @@
-//! The shipped agent against a small gateway over real TLS: enrolment, the poll, what is refused, and ends without a
-//! gateway.
+//! The shipped agent against a small gateway over real TLS: from enrolment to the ends without a gateway.
 
 mod agent;
 mod clock;
+mod credentials;
 mod fixture;
 mod gateway;
+mod refusals;
 
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use rcgen::ExtendedKeyUsagePurpose;
-use tidegate_core::wire::ProblemCode;
+use rcgen::{CertificateSigningRequestParams, ExtendedKeyUsagePurpose, PublicKeyData};
+use tidegate_core::name::Digest;
+use tidegate_core::wire::{EnrollRequest, ProblemCode};
 
 use crate::agent::{Agent, PATIENCE, command};
 use crate::clock::from_now;
@@ -56,6 +58,13 @@ async fn call(gateway: &mut Gateway, is: impl Fn(&Call) -> bool) -> Call {
     tokio::time::timeout(PATIENCE, found).await.expect("the gateway was not asked in time")
 }
 
+/// Digest of the key that this enrolment is for.
+fn key_of(enrolment: &Call) -> String {
+    let EnrollRequest { csr, .. } = serde_json::from_slice(&enrolment.body).unwrap();
+    let csr = CertificateSigningRequestParams::from_pem(&csr).unwrap();
+    Digest::of(&csr.public_key.subject_public_key_info()).to_string()
+}
+
 fn header<'a>(call: &'a Call, name: &str) -> &'a str {
     call.headers.get(name).map(|value| value.to_str().unwrap()).unwrap_or_default()
 }
@@ -72,6 +81,8 @@ async fn enrolment_waits_for_a_person_and_is_kept_over_restarts() {
     let line = format!("kubectl certificate approve {}", pending["certificateSigningRequest"].as_str().unwrap());
     assert!(pending["message"].as_str().unwrap().ends_with(&line), "{pending}");
     let asked = call(&mut gateway, |call| call.path == "/v1/enroll").await;
+    let key = pending["key"].as_str().unwrap().to_owned();
+    assert_eq!(key, key_of(&asked));
 
     cluster.approve();
     agent.event("enrolment", |e| e["state"] == "enrolled").await;
@@ -87,35 +98,13 @@ async fn enrolment_waits_for_a_person_and_is_kept_over_restarts() {
     assert_eq!(agent.seen("snapshot").len(), 1, "unchanged is no news");
     let (status, errors) = agent.stop().await;
     assert!(status.success() && errors.contains(&line), "{status} {errors}");
+    assert!(errors.contains(&format!("tidegate-agent: key {key}\n")), "{errors}");
 
     drop(gateway);
     let mut agent = Agent::start(&["https://127.0.0.1:9"], cluster.controller.pin(), dir.path());
     agent.grant("started", "a").await;
     assert!(agent.seen("connection").is_empty(), "it applies before any gateway answered");
     assert!(agent.stop().await.0.success());
-}
-
-#[tokio::test]
-async fn a_denied_enrolment_stops_the_agent_with_a_reason() {
-    let (cluster, dir) = (Cluster::new(), state());
-    cluster.deny();
-    let gateway = Gateway::start(&cluster).await;
-    let (status, errors) = Agent::start(&[&gateway.url], cluster.controller.pin(), dir.path()).wait().await;
-    assert_eq!(status.code(), Some(1));
-    assert!(errors.contains("was denied") && errors.contains("with a new key"), "{errors}");
-    assert!(!dir.path().join("identity/key.pem").exists());
-}
-
-#[tokio::test]
-async fn a_wrong_pin_is_refused_before_anything_is_shown_to_the_gateway() {
-    let (cluster, mut gateway) = cluster(&[]).await;
-    let dir = state();
-    let agent = Agent::start(&[&gateway.url], Controller::new().pin(), dir.path());
-    let (status, errors) = agent.wait().await;
-    assert_eq!(status.code(), Some(1));
-    assert!(errors.contains("--trust") && errors.contains(&cluster.controller.pin().to_string()), "{errors}");
-    assert_eq!(call(&mut gateway, |_| true).await.path, "/v1/trust");
-    assert!(gateway.calls.try_recv().is_err() && !dir.path().join("identity/key.pem").exists());
 }
 
 #[tokio::test]
@@ -142,30 +131,6 @@ async fn a_server_that_is_not_the_gateway_is_asked_nothing() {
 }
 
 #[tokio::test]
-async fn a_forged_manifest_is_refused_and_absence_counts() {
-    let (cluster, mut gateway) = cluster(&[("a", HOUR), ("b", HOUR)]).await;
-    let dir = state();
-    let mut agent = Agent::start(&[&gateway.url], cluster.controller.pin(), dir.path());
-    agent.grant("started", "b").await;
-
-    let mut forged = parts(&cluster.controller, &[("b", HOUR), ("c", HOUR)]);
-    forged[2].1.signatures[0].sig[0] ^= 1;
-    let etag = cluster.serve(Served::new(&forged, Vec::new()));
-    let refused = agent.event("refused", |_| true).await;
-    assert_eq!(refused["code"], "bad_signature");
-    assert_eq!(agent.grant("ended", "a").await["reason"], "absent");
-    let said = call(&mut gateway, |call| !header(call, "tidegate-rejected").is_empty()).await;
-    assert_eq!(header(&said, "tidegate-rejected"), format!("{etag}; code=bad_signature"));
-    assert_eq!(header(&said, "if-none-match"), "", "nothing is applied exactly");
-
-    cluster.serve(served(&cluster.controller, &[("d", HOUR)]));
-    agent.grant("started", "d").await;
-    let ended: Vec<_> = agent.seen("ended").iter().map(|e| e["source"]["request"].clone()).collect();
-    assert_eq!(ended, ["a", "b"], "b went on until a good manifest left it out");
-    assert_eq!(agent.seen("refused").len(), 1, "a refusal is told once");
-}
-
-#[tokio::test]
 async fn a_grant_ends_at_its_deadline_with_the_gateway_gone() {
     let (cluster, gateway) = cluster(&[("short", 4), ("long", HOUR)]).await;
     let dir = state();
@@ -178,24 +143,6 @@ async fn a_grant_ends_at_its_deadline_with_the_gateway_gone() {
     let late = at("time").duration_since(at("endTime")).as_millis();
     assert!((0..1000).contains(&late), "{late} ms after its deadline");
     assert_eq!(agent.seen("ended").len(), 1);
-}
-
-#[tokio::test]
-async fn a_void_certificate_ends_everything_and_asks_for_a_new_one_with_a_new_key() {
-    let (cluster, mut gateway) = cluster(&[("a", HOUR)]).await;
-    let dir = state();
-    let mut agent = Agent::start(&[&gateway.url], cluster.controller.pin(), dir.path());
-    agent.grant("started", "a").await;
-    let first = call(&mut gateway, |call| call.path == "/v1/enroll").await;
-    cluster.fail(Some(ProblemCode::CertificateVoid));
-    assert_eq!(agent.grant("ended", "a").await["reason"], "certificateVoid");
-    agent.event("enrolment", |e| e["state"] == "void").await;
-    agent.event("enrolment", |e| e["state"] == "pending").await;
-    let second = call(&mut gateway, |call| call.path == "/v1/enroll").await;
-    assert_ne!(first.body, second.body);
-    cluster.fail(None);
-    cluster.approve();
-    agent.grant("started", "a").await;
 }
 
 #[tokio::test]

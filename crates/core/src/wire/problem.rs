@@ -38,6 +38,8 @@ pub enum ProblemCode {
     NotFound,
     /// The route has other methods.
     MethodNotAllowed,
+    /// The gateway takes no more calls of this kind for now.
+    TooManyRequests,
     /// The gateway has too much to do.
     Overloaded,
     /// The gateway's own fault.
@@ -77,6 +79,7 @@ impl ProblemCode {
             Self::TooLarge => "TooLarge",
             Self::NotFound => "NotFound",
             Self::MethodNotAllowed => "MethodNotAllowed",
+            Self::TooManyRequests => "TooManyRequests",
             Self::Overloaded => "Overloaded",
             Self::Internal => "Internal",
             Self::Unknown => "Unknown",
@@ -93,6 +96,7 @@ impl ProblemCode {
             Self::EndpointNotFound | Self::NotFound => 404,
             Self::MethodNotAllowed => 405,
             Self::TooLarge => 413,
+            Self::TooManyRequests => 429,
             Self::Internal | Self::Unknown => 500,
             Self::NotReady | Self::Overloaded => 503,
         }
@@ -111,6 +115,7 @@ impl ProblemCode {
             Self::TooLarge => "The request is too large",
             Self::NotFound => "There is no such route",
             Self::MethodNotAllowed => "The route does not have this method",
+            Self::TooManyRequests => "Too many calls of this kind",
             Self::Overloaded => "The gateway is overloaded",
             Self::Internal => "The gateway failed",
             Self::Unknown => "The problem is not known here",

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::refusal::RefusalCode;
 
 #[test]
 fn prefer_wait_is_read_as_rfc_7240_writes_it() {
@@ -49,6 +50,37 @@ fn have_fits_into_the_header_limit() {
 }
 
 #[test]
+fn a_rejection_is_read_as_it_is_written_for_every_code() {
+    for code in RefusalCode::ALL {
+        let rejected = Rejected { manifest: "\"0af3\"".to_owned(), code };
+        let text = rejected.to_string();
+        assert_eq!(text, format!("\"0af3\"; code={}", code.as_str()));
+        assert_eq!(Rejected::parse(&text), Some(rejected));
+        assert_eq!(serde_json::to_string(&code).unwrap(), format!("\"{code}\""), "one word everywhere");
+    }
+}
+
+#[test]
+fn what_is_not_a_quoted_tag_with_a_known_code_is_no_rejection() {
+    for bad in [
+        "",
+        "\"a\"",
+        "\"a\";",
+        "\"a\"; code=",
+        "\"a\"; code=from_the_future",
+        "\"a\"; code=\"rollback\"",
+        "\"a\" code=rollback",
+        "a; code=rollback",
+        "*; code=rollback",
+        "\"\"; code=rollback",
+        "\"a\", \"b\"; code=rollback",
+        "W/\"a\"; code=rollback",
+    ] {
+        assert_eq!(Rejected::parse(bad), None, "{bad:?}");
+    }
+}
+
+#[test]
 fn a_problem_is_rfc_9457_json() {
     let problem = Problem::new(ProblemCode::CertificateVoid, "endpoint ws-042 was re-created; enrol again");
     let json = serde_json::to_value(&problem).unwrap();
@@ -77,6 +109,7 @@ fn the_word_of_a_problem_is_its_json_form_and_a_newer_one_is_unknown() {
         ProblemCode::TooLarge,
         ProblemCode::NotFound,
         ProblemCode::MethodNotAllowed,
+        ProblemCode::TooManyRequests,
         ProblemCode::Overloaded,
         ProblemCode::Internal,
     ] {
@@ -122,6 +155,7 @@ proptest! {
     fn any_header_is_read_without_panic(text in "\\PC{0,120}") {
         let _ = parse_prefer_wait(&text);
         let _ = Have::parse(&text);
+        let _ = Rejected::parse(&text);
     }
 
     #[test]

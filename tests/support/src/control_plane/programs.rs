@@ -17,10 +17,10 @@ const CONTROLLERS: &str = "namespace-controller,garbage-collector-controller,ser
     clusterrole-aggregation-controller,certificatesigningrequest-cleaner-controller,\
     validatingadmissionpolicy-status-controller,root-ca-certificate-publisher-controller";
 
-/// Writes are recorded, with who made them and what admission policies noted.
+/// Writes are recorded, with who made them and what admission policies noted; of the shipped ServiceAccounts reads as well.
 const AUDIT_POLICY: &str = r#"{
   "apiVersion": "audit.k8s.io/v1", "kind": "Policy", "omitStages": ["RequestReceived"],
-  "rules": [{"level": "None", "verbs": ["get", "list", "watch"]}, {"level": "Metadata"}]
+  "rules": [{"level": "Metadata", "userGroups": ["system:serviceaccounts:tidegate-system"]}, {"level": "None", "verbs": ["get", "list", "watch"]}, {"level": "Metadata"}]
 }"#;
 
 /// The programs of one control plane, ready to be started.
