@@ -218,7 +218,8 @@ impl Watchman {
         if Seal::read(&self.client).await? != seal {
             return Err(NotPassed::Unprotected("the admission policies change at this moment".to_owned()));
         }
-        if gap || self.memory.recall().await?.as_ref() != Some(&seal) {
+        let changed = self.memory.recall().await?.as_ref() != Some(&seal);
+        if gap || changed {
             // What is written from here on is proven again; until all that is there is taken up, it waits.
             tracing::warn!("admission may have been unprotected; what was written meanwhile does not count");
             let sweep = super::request::sweep(context).await;
@@ -226,7 +227,9 @@ impl Watchman {
                 NotPassed::Unprotected(format!("what was written in a gap is not taken up yet: {error}"))
             })?;
         }
-        self.memory.keep(&seal).await?;
+        if changed {
+            self.memory.keep(&seal).await?;
+        }
         guard.seal.send_replace(Some(seal));
         guard.find(Guard::Passed, &self.metrics);
         Ok(())

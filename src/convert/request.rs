@@ -218,7 +218,7 @@ fn approved_of(status: &Status) -> (Option<bool>, String) {
         State::Held | State::Pending => (None, status.message.clone()),
         State::Declined | State::Denied | State::Withdrawn | State::TimedOut => (Some(false), status.message.clone()),
         State::Scheduled | State::Active | State::Expired | State::Revoked | State::Ended => {
-            let by = status.decisions.iter().filter(|d| d.verb == Some(Verb::Approve) && d.ignored.is_none());
+            let by = status.decisions.iter().filter(|d| d.is_counted_approval());
             let names: Vec<String> = by.filter_map(|d| d.by.as_ref().map(ToString::to_string)).collect();
             (Some(true), format!("approved by {}", names.join(", ")))
         }

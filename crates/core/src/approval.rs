@@ -48,7 +48,7 @@ pub fn counts(
 /// The approvals that count so far.
 #[must_use]
 pub fn approved(decisions: &[FoldedDecision]) -> u32 {
-    let counted = decisions.iter().filter(|d| d.verb == Some(Verb::Approve) && d.ignored.is_none()).count();
+    let counted = decisions.iter().filter(|d| d.is_counted_approval()).count();
     u32::try_from(counted).unwrap_or(u32::MAX)
 }
 
@@ -57,7 +57,7 @@ pub fn approved(decisions: &[FoldedDecision]) -> u32 {
 pub fn granted_duration(decisions: &[FoldedDecision], wish: &Wish, terms: &OnRequest) -> Duration {
     decisions
         .iter()
-        .filter(|d| d.verb == Some(Verb::Approve) && d.ignored.is_none())
+        .filter(|d| d.is_counted_approval())
         .filter_map(|d| d.duration)
         .min()
         .or(wish.duration)
@@ -72,8 +72,8 @@ pub fn is_earned(request: &Request, status: &Status) -> bool {
         let written = request.decisions.get(&folded.slot).and_then(|line| line.parse::<Decision>().ok());
         written.is_some_and(|d| Some(d.by) == folded.by && d.verb == Verb::Approve && d.duration == folded.duration)
     };
-    let counted = |d: &&FoldedDecision| d.verb == Some(Verb::Approve) && d.ignored.is_none();
-    status.decisions.iter().filter(counted).all(stands) && approved(&status.decisions) >= DEFAULT_APPROVALS
+    status.decisions.iter().filter(|d| d.is_counted_approval()).all(stands)
+        && approved(&status.decisions) >= DEFAULT_APPROVALS
 }
 
 fn in_time(verb: Verb, state: State) -> Result<(), Ignored> {

@@ -323,6 +323,16 @@ fn unknown_account(account: &Account, requester: &Identity, endpoint: &Endpoint)
     }
 }
 
+// === impl FoldedDecision ===
+
+impl FoldedDecision {
+    /// Is it an approval that counts?
+    #[must_use]
+    pub fn is_counted_approval(&self) -> bool {
+        self.verb == Some(Verb::Approve) && self.ignored.is_none()
+    }
+}
+
 // === impl Lookup ===
 
 impl<T> Lookup<T> {

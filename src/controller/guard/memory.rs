@@ -32,18 +32,15 @@ impl Memory {
         Ok(text.and_then(|text| serde_json::from_str(&text).ok()))
     }
 
-    /// Remembers a seal, if it is another one than before.
+    /// Remembers a seal instead of the one before.
     ///
     /// # Errors
     /// [`NotPassed::Unknown`]
     pub async fn keep(&self, seal: &Seal) -> Result<(), NotPassed> {
         let found = self.0.get_opt(NAME).await.map_err(|source| unknown("reading", source))?;
         let json = serde_json::to_string(seal).unwrap_or_default();
-        let data = [(SEAL.to_owned(), json.clone()), (TIME.to_owned(), clock::now().to_string())];
+        let data = [(SEAL.to_owned(), json), (TIME.to_owned(), clock::now().to_string())];
         let mut map = found.clone().unwrap_or_default();
-        if map.data.as_ref().and_then(|data| data.get(SEAL)) == Some(&json) {
-            return Ok(());
-        }
         map.metadata.name = Some(NAME.to_owned());
         map.data = Some(data.into());
         let written = match found {

@@ -4,7 +4,7 @@ use super::{Context, Event, EventKind, SIGN_AHEAD, Step};
 use crate::approval::{self, DEFAULT_APPROVALS, DEFAULT_STAGE};
 use crate::decision::{Decision, Verb};
 use crate::grant::GrantBody;
-use crate::guard::UNPROTECTED;
+use crate::guard::{Guard, UNPROTECTED};
 use crate::interval::{Instant, Interval, Position};
 use crate::name::{Identity, StageName};
 use crate::policy::{Access, OnRequest};
@@ -121,8 +121,7 @@ impl<'a> Judgement<'a> {
         if !self.status.state.is_granted() || self.status.signed {
             return;
         }
-        let repaired = self.context.guard.holds().is_none() && self.context.guard.taints();
-        if repaired || self.is_earned() == Some(false) {
+        if *self.context.guard == Guard::Repaired || self.is_earned() == Some(false) {
             let message =
                 "the approval cannot be believed: its record may not be the controller's; ask again".to_owned();
             self.enter(State::Revoked, EventKind::Revoked, None, message);
@@ -192,7 +191,7 @@ impl<'a> Judgement<'a> {
     /// An approval waits while it is not known whether it can be believed. What ends access never waits: at worst it is forged and
     /// somebody has to ask again.
     fn waits(&self, verb: Verb) -> bool {
-        let waiting = self.context.guard.holds().is_some() && !self.context.guard.taints();
+        let waiting = matches!(self.context.guard, Guard::Waiting(_));
         verb == Verb::Approve && self.status.state == State::Pending && waiting
     }
 
