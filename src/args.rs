@@ -64,6 +64,9 @@ pub struct ControllerArgs {
     /// Names this installation in certificates and signed parts; it can never change later.
     #[arg(long, env = "TIDEGATE_TRUST_DOMAIN", value_name = "NAME", default_value = "tidegate.local", value_parser = trust_domain)]
     pub trust_domain: String,
+    /// Switches elevation off for the whole installation: requests are declined, rights granted ahead end, active grants run out.
+    #[arg(long, env = "TIDEGATE_SUSPENDED")]
+    pub suspended: bool,
     /// A DNS name or IP address by which agents reach the gateway; repeatable. Goes into its certificate. Default:
     /// `tidegate-gateway.NAMESPACE.svc`, localhost and 127.0.0.1.
     #[arg(long, env = "TIDEGATE_GATEWAY_HOSTNAME", value_name = "HOST", value_delimiter = ',')]

@@ -45,7 +45,7 @@ pub fn record(out: &mut impl Write, fleet: &FleetName, request: &Request, event:
         target: "audit",
         event: event.kind,
         request_identifier: request.reference.uid.as_str(),
-        ticket_identifier: "",
+        ticket_identifier: &request.wish.ticket,
         fleet: fleet.as_str(),
         request: request.reference.name.as_str(),
         policy: request.wish.policy.as_str(),

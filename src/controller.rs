@@ -1,12 +1,17 @@
-//! The controller: watches the three kinds and CertificateSigningRequests, and wires each to its pass. Deciding is core's, every
+//! The controller: watches the five kinds and CertificateSigningRequests, and wires each to its pass. Deciding is core's, every
 //! write goes through `apply`, `certificate` and `keys`.
 
 mod apply;
+mod attestation;
 mod certificate;
+mod counts;
 mod endpoint;
 mod error;
+mod fleet;
 mod guard;
 mod keys;
+mod ledger;
+mod lock;
 mod policy;
 mod request;
 #[cfg(test)]
@@ -25,19 +30,23 @@ use kube::core::PartialObjectMeta;
 use kube::runtime::controller::Action;
 use kube::runtime::events::{Recorder, Reporter};
 use kube::runtime::reflector::{ObjectRef, Store};
-use kube::{Api, Client, ResourceExt};
-use tidegate_api::names::CONTROLLER;
-use tidegate_api::{JitPolicy, ManagedEndpoint};
+use kube::{Api, Client, Resource, ResourceExt};
+use tidegate_api::names::{CONTROLLER, FLEET};
+use tidegate_api::{ElevationRequest, Fleet, JitPolicy, Lock, ManagedEndpoint, RequestCounts};
 use tidegate_core::envelope::{Issuer, sign_if_changed};
+use tidegate_core::fleet::{FleetBody, Settings};
 use tidegate_core::interval::Instant;
+use tidegate_core::lock::Switches;
 use tidegate_core::name::{FleetName, FleetRef, Named};
 use tidegate_core::part::Body;
+use tidegate_core::state::State;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::error::Error;
 use self::guard::{AdmissionGuard, Watchman};
 use self::keys::{KeyStore, Keys};
+use self::ledger::Ledgers;
 use self::wiring::{Watches, Wiring, vital};
 use crate::args::ControllerArgs;
 use crate::metrics::{ControllerMetrics, Metrics};
@@ -52,8 +61,15 @@ const LONGEST_REQUEUE: Duration = Duration::from_secs(300);
 /// How often certificates and the trust bundle are looked at.
 const KEYS_EVERY: Duration = Duration::from_secs(3600);
 /// The kinds whose watches make this process ready.
-const WATCHED: [&str; 5] =
-    ["jitpolicies", "elevationrequests", "managedendpoints", "certificatesigningrequests", "namespaces"];
+const WATCHED: [&str; 7] = [
+    "jitpolicies",
+    "elevationrequests",
+    "managedendpoints",
+    "fleets",
+    "locks",
+    "certificatesigningrequests",
+    "namespaces",
+];
 
 /// What every pass has at hand.
 struct Context {
@@ -61,12 +77,18 @@ struct Context {
     keys: Keys,
     trust_domain: String,
     policies: Store<Guarded<JitPolicy>>,
+    requests: Store<Guarded<ElevationRequest>>,
     endpoints: Store<Guarded<ManagedEndpoint>>,
+    fleets: Store<Guarded<Fleet>>,
+    locks: Store<Guarded<Lock>>,
     certificates: Store<CertificateSigningRequest>,
     namespaces: Store<PartialObjectMeta<Namespace>>,
     recorder: Recorder,
     metrics: ControllerMetrics,
     guard: Arc<AdmissionGuard>,
+    ledgers: Ledgers,
+    /// `--suspended`
+    suspended: bool,
 }
 
 /// Runs until told to stop.
@@ -75,7 +97,7 @@ struct Context {
 /// The cluster cannot be reached, or the keys are unusable.
 pub async fn run(args: ControllerArgs, stop: CancellationToken) -> anyhow::Result<()> {
     let hosts = args.gateway_hosts();
-    let ControllerArgs { common, namespace, trust_domain, gateway_hostname: _ } = args;
+    let ControllerArgs { common, namespace, trust_domain, suspended, gateway_hostname: _ } = args;
     let readiness = Arc::new(Readiness::new(&WATCHED));
     let metrics = Arc::new(Metrics::new("controller")?);
     let controller_metrics = ControllerMetrics::new(&metrics)?;
@@ -92,23 +114,40 @@ pub async fn run(args: ControllerArgs, stop: CancellationToken) -> anyhow::Resul
         keys,
         trust_domain,
         policies: wiring.policies.store.clone(),
+        requests: wiring.requests.store.clone(),
         endpoints: wiring.endpoints.store.clone(),
+        fleets: wiring.fleets.store.clone(),
+        locks: wiring.locks.store.clone(),
         certificates: wiring.certificates.store.clone(),
         namespaces: wiring.namespaces.clone(),
         metrics: controller_metrics,
         guard: Arc::new(AdmissionGuard::new()),
+        ledgers: Ledgers::default(),
+        suspended,
     });
     tasks.spawn(renew_keys(store, Arc::clone(&context), stop.clone()));
     let watching = watchman.run(Arc::clone(&context.guard), Arc::clone(&context), stop.clone());
     tasks.spawn(vital(&stop, watching));
     // Judging before the guard's first word would only write that everything waits for it.
-    if stop.run_until_cancelled(context.guard.checked()).await.is_some() {
+    if stop.run_until_cancelled(ready_to_judge(&context)).await.is_some() {
         wiring.run(&context, &tasks, &stop);
     }
     tasks.close();
     tasks.wait().await;
     admin.abort();
     Ok(())
+}
+
+/// Waits for the guard's first word and for a live list of what is open.
+async fn ready_to_judge(context: &Context) {
+    context.guard.checked().await;
+    for wait in WatchRetry::default() {
+        match context.ledgers.load(&context.client).await {
+            Ok(()) => return,
+            Err(error) => tracing::error!(%error, "open requests could not be counted; nothing is judged"),
+        }
+        tokio::time::sleep(wait).await;
+    }
 }
 
 /// Loads the keys, trying again while the API server is away. `None`: told to stop meanwhile.
@@ -163,9 +202,69 @@ impl Context {
         now: Instant,
     ) -> Result<Option<tidegate_api::Signed>, Error> {
         let recorded = previous.as_ref().map(convert::signed).transpose()?;
-        let issuer = Issuer { trust_domain: &self.trust_domain, fleet, key: &self.keys.signing };
-        let signed = sign_if_changed(recorded.as_ref(), body, issuer, now)?;
+        let signed = sign_if_changed(recorded.as_ref(), body, self.issuer(fleet), now)?;
         Ok(signed.as_ref().map(convert::from_signed).or(previous))
+    }
+
+    fn issuer<'a>(&'a self, fleet: &'a FleetRef) -> Issuer<'a> {
+        Issuer { trust_domain: &self.trust_domain, fleet, key: &self.keys.signing }
+    }
+
+    /// The settings of a fleet, as cached.
+    fn settings(&self, namespace: &str) -> Settings {
+        let fleet = self.fleets.get(&ObjectRef::new(FLEET).within(namespace));
+        fleet.and_then(|fleet| Some(fleet::settings_of(read(&fleet).ok()?))).unwrap_or_default()
+    }
+
+    /// Everything that stops elevation, of these Locks.
+    fn switches<'a>(&self, locks: impl IntoIterator<Item = &'a Guarded<Lock>>) -> Switches {
+        let mut switches = Switches { suspended: self.suspended, ..Switches::default() };
+        for object in locks {
+            match read(object).ok().and_then(|object| convert::lock(object).ok()) {
+                Some(lock) => switches.locks.push(lock),
+                None => drop(switches.unreadable.insert(object.name_any())),
+            }
+        }
+        switches
+    }
+
+    /// The Locks of a fleet, as cached.
+    fn locks_of(&self, namespace: Option<&str>) -> Switches {
+        let locks = in_fleet(&self.locks, namespace);
+        self.switches(locks.iter().map(AsRef::as_ref))
+    }
+
+    /// How many requests of a fleet wait and are active, as cached.
+    fn counts(&self, namespace: Option<String>, of: impl Fn(&ElevationRequest) -> bool) -> RequestCounts {
+        let mut counts = RequestCounts::default();
+        for request in in_fleet(&self.requests, namespace.as_deref()) {
+            let Ok(request) = read(&request) else { continue };
+            let state = request.status.as_ref().and_then(|status| status.state.as_deref()).filter(|_| of(request));
+            counts.pending += i64::from(state == Some(State::Pending.as_str()));
+            counts.active += i64::from(state == Some(State::Active.as_str()));
+        }
+        counts
+    }
+
+    /// May a request that ended be let go? Once the fleet part names it as revoked, or its grant would be over by now, or it never had
+    /// one: then nobody can bring the grant back.
+    fn revocation_is_known(&self, request: &ElevationRequest) -> bool {
+        let status = request.status.as_ref();
+        let end = status.and_then(|status| status.expiration_time.as_ref()).map(convert::instant);
+        let namespace = request.namespace().unwrap_or_default();
+        // With its namespace a fleet ends for good: agents take nothing of a later one of the same name for its own.
+        let going = self.namespaces.get(&ObjectRef::new(&namespace));
+        let going = going.is_some_and(|namespace| namespace.metadata.deletion_timestamp.is_some());
+        if going || end.is_none_or(|end| end <= clock::now()) {
+            return true;
+        }
+        let fleet = self.fleets.get(&ObjectRef::new(FLEET).within(&namespace));
+        let part = fleet.and_then(|fleet| {
+            let signed = convert::signed(read(&fleet).ok()?.status.as_ref()?.signed.as_ref()?).ok()?;
+            signed.envelope.read_unverified::<FleetBody>().ok()
+        });
+        let uid = request.metadata.uid.as_deref().and_then(|uid| uid.parse().ok());
+        part.zip(uid).is_some_and(|(part, uid)| part.body.is_revoked(&uid))
     }
 
     /// The namespaces that hold a policy or an endpoint and are not being deleted, as cached.
@@ -179,12 +278,14 @@ impl Context {
         };
         names.iter().filter(stays).filter_map(|name| name.parse().ok()).collect()
     }
+}
 
-    /// The endpoints of an object's namespace, as cached.
-    fn endpoints_of(&self, object: &JitPolicy) -> Vec<Arc<Guarded<ManagedEndpoint>>> {
-        let namespace = object.namespace();
-        self.endpoints.state_filter(|endpoint| endpoint.namespace() == namespace)
-    }
+/// The objects of a namespace, as cached.
+fn in_fleet<K>(store: &Store<Guarded<K>>, namespace: Option<&str>) -> Vec<Arc<Guarded<K>>>
+where
+    K: Resource<DynamicType = ()> + Clone + 'static,
+{
+    store.state_filter(|object| object.meta().namespace.as_deref() == namespace)
 }
 
 /// The object, if it parsed.

@@ -1,11 +1,15 @@
 //! CRD fields to core types and back: the only such place. What comes from the API server has passed the schema; what still does
 //! not parse is an error that names the field, never a guess.
 
+mod access;
 mod condition;
+mod elevation;
 mod endpoint;
+mod fleet;
 mod policy;
 mod request;
 mod signed;
+mod targets;
 #[cfg(test)]
 mod tests;
 
@@ -13,13 +17,16 @@ use std::fmt::Display;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::{Resource, ResourceExt};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use tidegate_core::interval::Instant;
 use tidegate_core::name::{Named, Uid};
 
 pub use condition::{Wanted, merge};
-pub use endpoint::{certificate, endpoint};
+pub use endpoint::{agent, certificate, delivery, endpoint};
+pub use fleet::{fleet_accounts, lock, settings};
 pub use policy::policy;
-pub use request::{request, request_status};
+pub use request::{Beside, recorded_delivery, request, request_status};
 pub use signed::{from_signed, signed};
 
 /// A field that does not parse.
@@ -56,6 +63,25 @@ where
     C: FromIterator<T>,
 {
     items.iter().map(|item| parse(field, item)).collect()
+}
+
+/// The path of a member.
+fn at(field: &str, member: &str) -> String {
+    format!("{field}.{member}")
+}
+
+/// A value that has the same JSON in the API and in core: closed words, and applications.
+fn same<A: Serialize, B: DeserializeOwned>(field: &str, from: &A) -> Result<B, ConvertError> {
+    let converted = serde_json::to_value(from).and_then(serde_json::from_value);
+    converted.map_err(|e| ConvertError::new(field, e))
+}
+
+/// Every item of such a list.
+fn same_all<A: Serialize, B: DeserializeOwned, C: FromIterator<B>>(
+    field: &str,
+    items: &[A],
+) -> Result<C, ConvertError> {
+    items.iter().map(|item| same(field, item)).collect()
 }
 
 fn uid<K: Resource>(object: &K) -> Result<Uid, ConvertError> {

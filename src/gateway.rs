@@ -2,6 +2,8 @@
 //! signing key and decides nothing. This file wires the parts together; [`run`] is the process.
 
 mod auth;
+mod body;
+mod bucket;
 mod enroll;
 mod error;
 mod feed;
@@ -9,6 +11,7 @@ pub mod index;
 mod listener;
 mod manifest;
 mod poll;
+mod report;
 mod router;
 mod served;
 mod tls;
@@ -26,6 +29,7 @@ use self::auth::{Caller, Peer, authenticate};
 pub use self::enroll::{Enroller, Waits};
 use self::error::HttpError;
 pub use self::listener::{Life, Limits, Listener};
+pub use self::report::Reporter;
 pub use self::router::router;
 pub use self::served::Served;
 pub use self::tls::Tls;
@@ -37,6 +41,8 @@ use crate::runtime::{Readiness, client, serve_admin};
 
 /// How long an enrolment waits for its certificate.
 const ENROLL_WAITS: Waits = Waits { first: Duration::from_secs(2), later: Duration::from_secs(20) };
+/// How long a report waits for the API server.
+const REPORT_WAIT: Duration = Duration::from_secs(5);
 /// Files are read again so often.
 const RELOAD: Duration = Duration::from_secs(60);
 
@@ -51,6 +57,8 @@ pub struct App {
     pub trust: Arc<Trust>,
     /// Passes certificate requests on.
     pub enroller: Enroller,
+    /// Writes what agents say of themselves.
+    pub reporter: Reporter,
     /// Counts.
     pub metrics: GatewayMetrics,
     /// Longest hold of a poll.
@@ -102,7 +110,8 @@ pub async fn run(args: GatewayArgs, stopping: CancellationToken) -> anyhow::Resu
         served,
         readiness: Arc::clone(&readiness),
         trust,
-        enroller: Enroller::new(client, ENROLL_WAITS),
+        enroller: Enroller::new(client.clone(), ENROLL_WAITS),
+        reporter: Reporter::new(client, REPORT_WAIT),
         metrics: metrics.clone(),
         poll_hold,
         stopping: stopping.clone(),

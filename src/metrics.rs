@@ -48,6 +48,10 @@ pub enum Kind {
     Request,
     /// ManagedEndpoint
     Endpoint,
+    /// Fleet
+    Fleet,
+    /// Lock
+    Lock,
     /// CertificateSigningRequest
     Certificate,
 }
@@ -255,6 +259,8 @@ impl Kind {
             Self::Policy => "JitPolicy",
             Self::Request => "ElevationRequest",
             Self::Endpoint => "ManagedEndpoint",
+            Self::Fleet => "Fleet",
+            Self::Lock => "Lock",
             Self::Certificate => "CertificateSigningRequest",
         }
     }

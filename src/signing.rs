@@ -159,7 +159,7 @@ impl Authority {
         signing: &SigningKey,
         now: Instant,
     ) -> Result<TrustBundle, SigningError> {
-        let roles = BTreeSet::from([PartKind::Placement, PartKind::Policy, PartKind::Grant]);
+        let roles = BTreeSet::from([PartKind::Placement, PartKind::Fleet, PartKind::Policy, PartKind::Grant]);
         let key = TrustedKey { public_key: signing.public_key(), roles, expiration_time: self.not_after };
         let authorities = vec![self.certificate.clone()];
         Ok(TrustBundle::seal(trust_domain, authorities, vec![key], &self.key, now)?)

@@ -11,8 +11,8 @@ use kube::{Api, Client, Resource, ResourceExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
-use tidegate_api::ElevationRequest;
-use tidegate_api::names::{CONTROLLER, REVOKE_FINALIZER};
+use tidegate_api::names::{CONTROLLER, FLEET, REVOKE_FINALIZER};
+use tidegate_api::{ElevationRequest, Fleet};
 use tidegate_core::lifecycle::Event;
 
 use super::error::Error;
@@ -38,14 +38,27 @@ where
     replaced.map_err(|source| Error::Write { what: "status", source })
 }
 
-/// Adds or removes the finalizer that keeps a request until its end is recorded.
+/// Makes the Fleet of a namespace, with the defaults of its schema.
 ///
 /// # Errors
 /// [`Error::Write`]
-pub async fn finalizer(client: &Client, object: &ElevationRequest, wanted: bool) -> Result<(), Error> {
+pub async fn fleet(client: &Client, namespace: &str) -> Result<(), Error> {
+    let api = Api::<Fleet>::namespaced(client.clone(), namespace);
+    let empty = json!({
+        "apiVersion": Fleet::api_version(&()), "kind": Fleet::kind(&()), "metadata": {"name": FLEET}, "spec": {},
+    });
+    let made = api.patch(FLEET, &PatchParams::apply(CONTROLLER), &Patch::Apply(empty)).await;
+    made.map(drop).map_err(|source| Error::Write { what: "Fleet", source })
+}
+
+/// Adds or removes the finalizer that keeps a request until its end is recorded, and gives the request as it is then.
+///
+/// # Errors
+/// [`Error::Write`]
+pub async fn finalizer(client: &Client, object: ElevationRequest, wanted: bool) -> Result<ElevationRequest, Error> {
     let present = object.finalizers().iter().any(|f| f == REVOKE_FINALIZER);
     if present == wanted {
-        return Ok(());
+        return Ok(object);
     }
     let mut finalizers = object.finalizers().to_vec();
     finalizers.retain(|f| f != REVOKE_FINALIZER);
@@ -56,9 +69,9 @@ pub async fn finalizer(client: &Client, object: &ElevationRequest, wanted: bool)
     let api = Api::<ElevationRequest>::namespaced(client.clone(), &object.namespace().unwrap_or_default());
     let params = PatchParams { field_manager: Some(CONTROLLER.to_owned()), ..PatchParams::default() };
     match api.patch(&object.name_any(), &params, &Patch::Merge(patch)).await {
-        Ok(_) => Ok(()),
+        Ok(patched) => Ok(patched),
         // Deleted meanwhile: nothing is left to keep.
-        Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
+        Err(kube::Error::Api(status)) if status.code == 404 && !wanted => Ok(object),
         Err(source) => Err(Error::Write { what: "finalizer", source }),
     }
 }

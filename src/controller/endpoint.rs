@@ -7,9 +7,11 @@ use kube::runtime::controller::Action;
 use tidegate_api::names::condition;
 use tidegate_api::{Certificate, ManagedEndpoint, ManagedEndpointStatus};
 use tidegate_core::endpoint::{Endpoint, enrolment};
+use tidegate_core::interval::Instant;
+use tidegate_core::lock::{Lock, Switches};
 
 use super::error::Error;
-use super::{Context, Guarded, apply, certificate, read, requeue};
+use super::{Context, Guarded, apply, certificate, fleet, read, requeue};
 use crate::clock;
 use crate::convert::{self, Wanted};
 
@@ -19,7 +21,11 @@ use crate::convert::{self, Wanted};
 /// See [`Error`].
 pub async fn reconcile(object: Arc<Guarded<ManagedEndpoint>>, context: Arc<Context>) -> Result<Action, Error> {
     let object = read(&object)?;
-    let endpoint = convert::endpoint(object)?;
+    let namespace = object.namespace().unwrap_or_default();
+    if object.metadata.deletion_timestamp.is_none() {
+        fleet::ensure(&context, &namespace).await?;
+    }
+    let endpoint = convert::endpoint(object)?.with_accounts_of(&context.settings(&namespace).accounts);
     let now = clock::now();
     let certificate = newest_certificate(object, &endpoint, &context);
     let end = certificate.as_ref().map(|certificate| convert::instant(&certificate.expiration_time));
@@ -30,21 +36,36 @@ pub async fn reconcile(object: Arc<Guarded<ManagedEndpoint>>, context: Arc<Conte
         reason: enrolment.reason.to_owned(),
         message: enrolment.message,
     };
-    let fleet = context.fleet(&object.namespace().unwrap_or_default()).await?;
+    let switches = context.locks_of(Some(&namespace));
+    let locked = locked(&switches, &endpoint, now);
+    let fleet = context.fleet(&namespace).await?;
     let previous = object.status.clone().unwrap_or_default();
     let generation = object.metadata.generation;
     let status = ManagedEndpointStatus {
         observed_generation: generation,
-        conditions: convert::merge(&previous.conditions, vec![enrolled], generation, &convert::time(now)),
+        conditions: convert::merge(&previous.conditions, vec![enrolled, locked], generation, &convert::time(now)),
         certificate,
-        signed: context.sign(previous.signed, endpoint.placement(), &fleet, now)?,
+        signed: context.sign(previous.signed.clone(), endpoint.placement(), &fleet, now)?,
+        // The rest is the gateway's.
+        ..previous
     };
     if object.status.as_ref() != Some(&status) {
         let mut changed = object.clone();
         changed.status = Some(status);
         apply::status(&context.client, &changed).await?;
     }
-    Ok(requeue(enrolment.wake))
+    Ok(requeue(enrolment.wake.into_iter().chain(switches.next_edge(now)).min()))
+}
+
+/// Whether a Lock stops everything here.
+fn locked(switches: &Switches, endpoint: &Endpoint, now: Instant) -> Wanted {
+    let lock = switches.of_endpoint(endpoint, now);
+    Wanted {
+        type_: condition::LOCKED,
+        status: Some(lock.is_some()),
+        reason: lock.map_or("NotLocked", |lock| lock.effect.as_str()).to_owned(),
+        message: lock.map_or_else(|| "no Lock stops everything here".to_owned(), Lock::text),
+    }
 }
 
 /// The certificate issued last: the API server forgets signing requests after an hour, so what is recorded stays until a later

@@ -7,43 +7,57 @@ use kube::runtime::controller::Action;
 use kube::runtime::reflector::ObjectRef;
 use kube::{Api, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
-use tidegate_api::{ElevationRequest, JitPolicy, ManagedEndpoint};
+use tidegate_api::names::FLEET;
+use tidegate_api::{ElevationRequest, Fleet, JitPolicy, Lock, ManagedEndpoint};
+use tidegate_core::delivery::{Delivery, Report, applied};
 use tidegate_core::endpoint::Endpoint;
 use tidegate_core::envelope;
+use tidegate_core::grant::Requires;
 use tidegate_core::guard::Guard;
 use tidegate_core::interval::Instant;
-use tidegate_core::lifecycle::{self, EventKind, Step, step};
+use tidegate_core::ledger::OpenRequests;
+use tidegate_core::lifecycle::{self, Event, EventKind, Step, step};
 use tidegate_core::part::{Header, SCHEMA, next_sequence};
 use tidegate_core::policy::Policy;
 use tidegate_core::request::{Lookup, Request, Status};
 
 use super::error::Error;
-use super::{Context, Guarded, apply, read, requeue};
-use crate::convert::ConvertError;
+use super::{Context, Guarded, apply, attestation, fleet, in_fleet, policy, read, requeue};
+use crate::convert::{Beside, ConvertError};
 use crate::{audit, clock, convert};
 
 /// What a request refers to.
 struct Referred {
     policy: Lookup<Policy>,
     endpoint: Lookup<Endpoint>,
+    fleet: lifecycle::Fleet,
+    report: Report,
+    attested: bool,
 }
 
-/// One pass over a request. First on what the caches say; whatever would change its state is judged again on policy and endpoint
-/// read live and on a guard that has just been confirmed, because a cache is no proof and what people saw is what is granted.
+/// One pass over a request. First on what the caches say; whatever would change its state is judged again on everything it refers
+/// to read live and on a guard that has just been confirmed, because a cache is no proof and what people saw is what is granted.
 ///
 /// # Errors
 /// See [`Error`].
 pub async fn reconcile(object: Arc<Guarded<ElevationRequest>>, context: Arc<Context>) -> Result<Action, Error> {
     let object = read(&object)?;
     let request = convert::request(object)?;
-    let mut step = cached(object, &context).judge(&request, &context.guard.verdict());
+    let mut referred = cached(object, &context);
+    let open = context.ledgers.beside(&namespace(object), &request, referred.endpoint.found());
+    let mut step = referred.judge(&request, &open, &context.guard.verdict());
     if changes_state(&request, &step) {
-        let (referred, guard) = futures::future::join(live(object, &context), confirmed(&context)).await;
-        step = unless_granted(&request, referred)?.judge(&request, &guard);
+        let (found, guard) = futures::future::join(live(object, &context), confirmed(&context)).await;
+        referred = unless_granted(&request, found)?;
+        step = referred.judge_noted(object, &request, &guard, &context);
     }
     let wake = step.wake;
-    record(object, request, step, &context).await?;
-    Ok(requeue(wake))
+    let recorded = record(object, request.clone(), step, &referred.report, &context).await;
+    if recorded.is_err() {
+        // What was not written has not happened: the next pass counts it anew.
+        context.ledgers.restore(&namespace(object), &request, referred.endpoint.found());
+    }
+    recorded.map(|()| requeue(wake))
 }
 
 /// After a gap in the protection: takes up what is there and does not count it, before anything is judged again.
@@ -71,8 +85,9 @@ async fn disbelieve(object: &ElevationRequest, context: &Context) -> Result<(), 
     if request.is_taken_up() {
         return Ok(());
     }
-    let step = live(object, context).await?.judge(&request, &Guard::Repaired);
-    record(object, request, step, context).await
+    let referred = live(object, context).await?;
+    let step = referred.judge_noted(object, &request, &Guard::Repaired, context);
+    record(object, request, step, &referred.report, context).await
 }
 
 /// What can be relied on now. An API server that does not say is no reason to keep access that has ended.
@@ -81,9 +96,21 @@ async fn confirmed(context: &Context) -> Guard {
 }
 
 impl Referred {
-    fn judge(&self, request: &Request, guard: &Guard) -> Step {
-        step(request, &lifecycle::Context { policy: &self.policy, endpoint: &self.endpoint, guard }, clock::now())
+    fn judge(&self, request: &Request, open: &OpenRequests, guard: &Guard) -> Step {
+        let Self { policy, endpoint, fleet, report: _, attested } = self;
+        let request = &Request { attested: *attested, ..request.clone() };
+        step(request, &lifecycle::Context { policy, endpoint, fleet, open, guard }, clock::now())
     }
+
+    /// The judgement that is recorded: one at a time, as far as open requests are counted.
+    fn judge_noted(&self, object: &ElevationRequest, request: &Request, guard: &Guard, context: &Context) -> Step {
+        let judge = |open: &OpenRequests| self.judge(request, open, guard);
+        context.ledgers.judge(&namespace(object), request, self.endpoint.found(), judge)
+    }
+}
+
+fn namespace(object: &ElevationRequest) -> String {
+    object.namespace().unwrap_or_default()
 }
 
 fn changes_state(request: &Request, step: &Step) -> bool {
@@ -99,7 +126,13 @@ fn unless_granted(request: &Request, referred: Result<Referred, Error>) -> Resul
     let granted = request.status.as_ref().is_some_and(|status| status.state.is_granted());
     referred.or_else(|error| {
         let why = error.to_string();
-        let unreadable = Referred { policy: Lookup::Unreadable(why.clone()), endpoint: Lookup::Unreadable(why) };
+        let unreadable = Referred {
+            policy: Lookup::Unreadable(why.clone()),
+            endpoint: Lookup::Unreadable(why),
+            fleet: lifecycle::Fleet::default(),
+            report: Report::default(),
+            attested: false,
+        };
         if granted { Ok(unreadable) } else { Err(error) }
     })
 }
@@ -107,24 +140,74 @@ fn unless_granted(request: &Request, referred: Result<Referred, Error>) -> Resul
 // === fetch ===
 
 fn cached(object: &ElevationRequest, context: &Context) -> Referred {
-    let namespace = object.namespace().unwrap_or_default();
+    let namespace = namespace(object);
     let policy = context.policies.get(&ObjectRef::new(&object.spec.policy_name).within(&namespace));
     let endpoint = context.endpoints.get(&ObjectRef::new(&object.spec.endpoint_name).within(&namespace));
-    Referred {
-        policy: lookup(policy.as_deref(), convert::policy),
-        endpoint: lookup(endpoint.as_deref(), convert::endpoint),
-    }
+    let fleet = context.fleets.get(&ObjectRef::new(FLEET).within(&namespace));
+    let locks = in_fleet(&context.locks, Some(&namespace));
+    let locks: Vec<&Guarded<Lock>> = locks.iter().map(AsRef::as_ref).collect();
+    referred(
+        object,
+        context,
+        Found { policy: policy.as_deref(), endpoint: endpoint.as_deref(), fleet: fleet.as_deref(), locks },
+    )
 }
 
 async fn live(object: &ElevationRequest, context: &Context) -> Result<Referred, Error> {
-    let namespace = object.namespace().unwrap_or_default();
+    let namespace = namespace(object);
     let policy = get::<JitPolicy>(context, &namespace, &object.spec.policy_name, "JitPolicy");
     let endpoint = get::<ManagedEndpoint>(context, &namespace, &object.spec.endpoint_name, "ManagedEndpoint");
-    let (policy, endpoint) = futures::future::try_join(policy, endpoint).await?;
-    Ok(Referred {
-        policy: lookup(policy.as_ref(), convert::policy),
-        endpoint: lookup(endpoint.as_ref(), convert::endpoint),
-    })
+    let fleet = get::<Fleet>(context, &namespace, FLEET, "Fleet");
+    let locks = Api::<Guarded<Lock>>::namespaced(context.client.clone(), &namespace);
+    let no_options = ListParams::default();
+    let locks = async { locks.list(&no_options).await.map_err(|source| Error::Fetch { what: "the Locks", source }) };
+    let (policy, endpoint, fleet, locks) = futures::future::try_join4(policy, endpoint, fleet, locks).await?;
+    let locks = locks.iter().collect();
+    Ok(referred(
+        object,
+        context,
+        Found { policy: policy.as_ref(), endpoint: endpoint.as_ref(), fleet: fleet.as_ref(), locks },
+    ))
+}
+
+/// What was found, in the cache or live.
+struct Found<'a> {
+    policy: Option<&'a Guarded<JitPolicy>>,
+    endpoint: Option<&'a Guarded<ManagedEndpoint>>,
+    fleet: Option<&'a Guarded<Fleet>>,
+    locks: Vec<&'a Guarded<Lock>>,
+}
+
+fn referred(object: &ElevationRequest, context: &Context, found: Found<'_>) -> Referred {
+    let Found { policy, endpoint, fleet, locks } = found;
+    let fleet = fleet.and_then(|fleet| read(fleet).ok());
+    let settings = fleet.map(fleet::settings_of).unwrap_or_default();
+    let readable = endpoint.and_then(|endpoint| read(endpoint).ok());
+    let requires = readable.zip(fleet).and_then(|(endpoint, fleet)| {
+        Some(Requires {
+            placement: sequence(endpoint.status.as_ref()?.signed.as_ref())?,
+            fleet: sequence(fleet.status.as_ref()?.signed.as_ref())?,
+        })
+    });
+    let grant = object.status.as_ref().and_then(|status| status.signed.as_ref()).map(|signed| signed.digest.as_str());
+    let uid = object.uid().unwrap_or_default();
+    let report = readable.map(|endpoint| convert::delivery(endpoint, &uid, grant)).unwrap_or_default();
+    let trust = (&context.keys.authority, context.trust_domain.as_str());
+    let attested = readable
+        .zip(convert::request(object).ok())
+        .is_some_and(|(endpoint, request)| attestation::is_attested(object, &request, endpoint, trust, clock::now()));
+    let parse = |endpoint: &ManagedEndpoint| Ok(convert::endpoint(endpoint)?.with_accounts_of(&settings.accounts));
+    Referred {
+        policy: lookup(policy, policy::ready_to_ask),
+        endpoint: lookup(endpoint, parse),
+        fleet: lifecycle::Fleet { switches: context.switches(locks), settings: settings.clone(), requires },
+        report,
+        attested,
+    }
+}
+
+fn sequence(signed: Option<&tidegate_api::Signed>) -> Option<u64> {
+    u64::try_from(signed?.sequence).ok()
 }
 
 async fn get<K>(context: &Context, namespace: &str, name: &str, what: &'static str) -> Result<Option<Guarded<K>>, Error>
@@ -150,27 +233,50 @@ fn lookup<K: Resource, T>(found: Option<&Guarded<K>>, parse: impl Fn(&K) -> Resu
 
 // === apply ===
 
-/// Writes what the step says, in one compare-and-set, then tells it. The finalizer comes after the first status and goes with
-/// the last one, so it is never between an approval and its delivery.
-async fn record(object: &ElevationRequest, request: Request, step: Step, context: &Context) -> Result<(), Error> {
+/// Writes what the step says, in one compare-and-set, then tells it. The finalizer comes after the first status, or before it where that
+/// grants already, and goes once the end is known to the fleet part; so it is never between an approval and its delivery.
+async fn record(
+    object: &ElevationRequest,
+    request: Request,
+    step: Step,
+    report: &Report,
+    context: &Context,
+) -> Result<(), Error> {
     let Some(status) = step.status.clone() else { return Ok(()) };
     let now = clock::now();
     let signed = match &step.sign {
         Some(grant) => Some(sign(object, grant.clone(), context, now).await?),
         None => object.status.as_ref().and_then(|status| status.signed.clone()),
     };
-    let next = convert::request_status(object, &status, signed, now);
+    let before = convert::recorded_delivery(object);
+    let delivery = report.delivery.or(before);
+    let report = Report { delivery, refused: report.refused.clone() };
+    let applied = applied(&status, &report, &request.wish.endpoint);
+    let next = convert::request_status(object, &status, Beside { signed, delivery, applied }, now);
     let mut written = object.clone();
     if object.status.as_ref() != Some(&next) {
+        // A grant in the first write of all: were the request deleted right after it, nobody would know of it.
+        if step.sign.is_some() && object.metadata.deletion_timestamp.is_none() {
+            written = apply::finalizer(&context.client, written, true).await?;
+        }
         written.status = Some(next);
         written = apply::status(&context.client, &written).await?;
-        tell(object, &request, &step, context, now).await;
+        let confirmed = confirmed_by(&request, &before, &delivery);
+        let events: Vec<Event> = step.events.into_iter().chain(confirmed).collect();
+        tell(object, &Request { status: Some(status.clone()), ..request }, &events, context, now).await;
     }
-    let keep = status.accepted_at.is_some() && !status.state.is_final();
+    let keep = status.accepted_at.is_some() && (!status.state.is_final() || !context.revocation_is_known(&written));
     if !keep || object.metadata.deletion_timestamp.is_none() {
-        apply::finalizer(&context.client, &written, keep).await?;
+        apply::finalizer(&context.client, written, keep).await?;
     }
     Ok(())
+}
+
+/// The endpoint's first word on a grant.
+fn confirmed_by(request: &Request, before: &Delivery, delivery: &Delivery) -> Option<Event> {
+    let (None, Some(applied)) = (before.applied_at, delivery.applied_at) else { return None };
+    let message = format!("applied on {} at {applied}", request.wish.endpoint);
+    Some(Event { kind: EventKind::Applied, slot: None, by: None, message })
 }
 
 async fn sign(
@@ -179,7 +285,7 @@ async fn sign(
     context: &Context,
     now: Instant,
 ) -> Result<tidegate_api::Signed, Error> {
-    let fleet = context.fleet(&object.namespace().unwrap_or_default()).await?;
+    let fleet = context.fleet(&namespace(object)).await?;
     let header = Header {
         schema: SCHEMA,
         trust_domain: context.trust_domain.clone(),
@@ -191,17 +297,16 @@ async fn sign(
 }
 
 /// Audit lines, Events and the metric of what has been written.
-async fn tell(object: &ElevationRequest, request: &Request, step: &Step, context: &Context, now: Instant) {
-    let judged = Request { status: step.status.clone(), ..request.clone() };
-    if let Ok(fleet) = object.namespace().unwrap_or_default().parse() {
-        for event in &step.events {
-            audit::record(&mut std::io::stdout().lock(), &fleet, &judged, event, now);
+async fn tell(object: &ElevationRequest, judged: &Request, events: &[Event], context: &Context, now: Instant) {
+    if let Ok(fleet) = namespace(object).parse() {
+        for event in events {
+            audit::record(&mut std::io::stdout().lock(), &fleet, judged, event, now);
         }
     }
-    if step.events.iter().any(|event| event.kind == EventKind::Expired)
+    if events.iter().any(|event| event.kind == EventKind::Expired)
         && let Some(granted) = judged.status.as_ref().and_then(|status| status.granted)
     {
         context.metrics.expired(granted.end.until(now));
     }
-    apply::tell(&context.recorder, object, &step.events).await;
+    apply::tell(&context.recorder, object, events).await;
 }

@@ -14,7 +14,9 @@ use tidegate_api::ElevationRequest;
 use tidegate_api::names::{DECISION_PREFIX, REVOKE_FINALIZER};
 use tower::service_fn;
 
+use tidegate_core::envelope::{self, Envelope};
 use tidegate_core::guard::Guard;
+use tidegate_core::part::PartKind;
 
 use super::guard::Seal;
 use super::*;
@@ -23,6 +25,8 @@ use crate::signing;
 const REQUEST: &str = "/apis/tidegate.dev/v1alpha1/namespaces/berlin/elevationrequests/er-1";
 const POLICY: &str = "/apis/tidegate.dev/v1alpha1/namespaces/berlin/jitpolicies/dev-tools";
 const ENDPOINT: &str = "/apis/tidegate.dev/v1alpha1/namespaces/berlin/managedendpoints/ws-042";
+const FLEET_PATH: &str = "/apis/tidegate.dev/v1alpha1/namespaces/berlin/fleets/fleet";
+const LOCKS: &str = "/apis/tidegate.dev/v1alpha1/namespaces/berlin/locks";
 /// What is read to confirm the guard.
 const SEALED: [&str; 3] = [
     "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies",
@@ -48,7 +52,33 @@ fn endpoint() -> Value {
         "apiVersion": "tidegate.dev/v1alpha1", "kind": "ManagedEndpoint",
         "metadata": {"name": "ws-042", "namespace": "berlin", "uid": "e-1"},
         "spec": {"accounts": [{"name": "alice", "identities": ["alice@corp"]}]},
+        "status": {"signed": signed_at(5)},
     })
+}
+
+/// A fleet whose part calls the request revoked where `revoked` says so.
+fn fleet(revoked: bool) -> Value {
+    let revoked: Vec<Value> =
+        if revoked { vec![json!({"request": "r-1", "notAfter": "2036-01-01T00:00:00Z"})] } else { Vec::new() };
+    let part = json!({
+        "schema": 1, "trustDomain": "tidegate.test", "fleet": {"name": "berlin", "uid": "n-1"}, "sequence": 6,
+        "issuedTime": "2026-11-22T10:00:00Z", "freshness": 900, "voidBefore": "2026-11-22T09:00:00Z", "policies": [], "locked": [], "revoked": revoked,
+        "blocklists": [],
+    });
+    let key = signing::signing_key(&signing::generate_key().unwrap()).unwrap();
+    let envelope = Envelope::seal(PartKind::Fleet, part.to_string().into_bytes(), &key);
+    let signed = envelope::Signed { digest: envelope.digest(), sequence: 6, envelope };
+    json!({
+        "apiVersion": "tidegate.dev/v1alpha1", "kind": "Fleet",
+        "metadata": {"name": "fleet", "namespace": "berlin", "uid": "f-1"},
+        "spec": {"maxOpenRequests": 1, "freshness": "15m"},
+        "status": {"signed": convert::from_signed(&signed)},
+    })
+}
+
+fn signed_at(sequence: i64) -> Value {
+    let envelope = json!({"payloadType": "x", "payload": "", "signatures": []});
+    json!({"digest": format!("sha256:{}", "0".repeat(64)), "sequence": sequence, "envelope": envelope})
 }
 
 fn request() -> Value {
@@ -95,7 +125,7 @@ fn scenario(failing: Option<(&'static str, StatusCode)>, absent: &[&'static str]
                 log.bodies.push(sent.clone());
             }
             let refused = failing.filter(|(start, _)| line.starts_with(start)).map(|(_, status)| status);
-            let known = [(POLICY, policy()), (ENDPOINT, endpoint()), (REQUEST, request())];
+            let known = [(POLICY, policy()), (ENDPOINT, endpoint()), (REQUEST, request()), (FLEET_PATH, fleet(false))];
             let meta = json!({"name": "decisions.tidegate.dev", "uid": "v-1", "generation": 2});
             let sealed =
                 if absent.contains(&POLICIES_AS_PROBED) { vec![json!({"metadata": meta})] } else { Vec::new() };
@@ -105,6 +135,9 @@ fn scenario(failing: Option<(&'static str, StatusCode)>, absent: &[&'static str]
                 (Some(status), _) => (status, json!({"kind": "Status", "code": status.as_u16(), "reason": "Refused"})),
                 (None, Method::GET) if listed => {
                     (StatusCode::OK, json!({"kind": "PartialObjectMetadataList", "metadata": {}, "items": sealed}))
+                }
+                (None, Method::GET) if line.ends_with(LOCKS) => {
+                    (StatusCode::OK, json!({"kind": "LockList", "metadata": {}, "items": []}))
                 }
                 (None, Method::GET) => match found {
                     Some((_, object)) => (StatusCode::OK, object),
@@ -133,11 +166,16 @@ fn context(client: Client) -> Context {
         keys,
         trust_domain: "tidegate.test".to_owned(),
         policies: store(policy()),
+        requests: store(request()),
         endpoints: store(endpoint()),
+        fleets: store(fleet(false)),
+        locks: reflector::store().0,
         certificates: reflector::store().0,
         namespaces: store(namespace),
         metrics: ControllerMetrics::new(&Metrics::new("controller").unwrap()).unwrap(),
         guard: Arc::new(AdmissionGuard::found(Guard::Passed, Some(Seal::empty()))),
+        ledgers: Ledgers::default(),
+        suspended: false,
     }
 }
 
@@ -179,7 +217,7 @@ fn call(method: &str, path: &str) -> String {
 
 /// What is read before anything changes.
 fn reads() -> Vec<String> {
-    [POLICY, ENDPOINT].iter().chain(&SEALED).map(|path| call("GET", path)).collect()
+    [POLICY, ENDPOINT, FLEET_PATH, LOCKS].iter().chain(&SEALED).map(|path| call("GET", path)).collect()
 }
 
 #[tokio::test]
@@ -210,6 +248,15 @@ async fn approval_is_one_write_between_decision_and_delivery() {
 }
 
 #[tokio::test]
+async fn what_is_granted_at_first_sight_has_its_finalizer_first() {
+    let (result, calls, bodies) = pass(&scenario(None, &[]), decided(request(), 1, "bob@corp approve")).await;
+    result.unwrap();
+    assert_eq!(calls[reads().len()..][..2], [call("PATCH", REQUEST), call("PUT", &format!("{REQUEST}/status"))]);
+    assert_eq!(bodies[0]["metadata"]["finalizers"], json!([REVOKE_FINALIZER]));
+    assert_eq!(bodies[1]["status"]["state"], "Active");
+}
+
+#[tokio::test]
 async fn a_pass_that_changes_nothing_calls_nothing() {
     let pending = judged(request()).await;
     let (result, calls, _) = pass(&scenario(None, &[]), pending.clone()).await;
@@ -237,14 +284,60 @@ async fn the_end_is_written_and_the_finalizer_released() {
 }
 
 #[tokio::test]
-async fn a_deleted_request_is_revoked_before_it_is_let_go() {
+async fn a_deleted_request_is_let_go_once_the_fleet_part_calls_it_revoked() {
     let pending = judged(request()).await;
     let mut active = judged(decided(pending, 1, "bob@corp approve")).await;
     active["metadata"]["deletionTimestamp"] = json!("2026-11-22T10:00:00Z");
-    let (result, calls, bodies) = pass(&scenario(None, &[]), active).await;
+    let (result, calls, bodies) = pass(&scenario(None, &[]), active.clone()).await;
     result.unwrap();
     assert_eq!(bodies[0]["status"]["state"], "Revoked");
-    assert_eq!(calls.last().unwrap(), &call("PATCH", REQUEST));
+    assert!(!calls.contains(&call("PATCH", REQUEST)), "a gateway could still keep the grant in: {calls:?}");
+    active["status"] = bodies[0]["status"].clone();
+    let mut named = scenario(None, &[]);
+    Arc::get_mut(&mut named.context).unwrap().fleets = store(fleet(true));
+    let (result, calls, bodies) = pass(&named, active).await;
+    result.unwrap();
+    assert_eq!(calls, [call("PATCH", REQUEST)]);
+    assert_eq!(bodies[0]["metadata"]["finalizers"], json!([]));
+}
+
+#[tokio::test]
+async fn nothing_is_granted_before_the_fleet_part_is_signed() {
+    let pending = judged(request()).await;
+    let without_fleet = scenario(None, &[FLEET_PATH]);
+    let (result, _, bodies) = pass(&without_fleet, decided(pending, 1, "bob@corp approve")).await;
+    result.unwrap();
+    assert_eq!(bodies[0]["status"]["state"], "Scheduled", "approved, and waiting");
+    assert!(bodies[0]["status"]["signed"].is_null());
+}
+
+#[tokio::test]
+async fn of_parallel_requests_of_one_person_one_is_accepted() {
+    let scenario = scenario(None, &[]);
+    let mut states = Vec::new();
+    for uid in ["r-1", "r-2", "r-3"] {
+        let mut object = request();
+        object["metadata"]["uid"] = json!(uid);
+        let (result, _, bodies) = pass(&scenario, object).await;
+        result.unwrap();
+        states.push(bodies[0]["status"]["state"].as_str().unwrap().to_owned());
+    }
+    assert_eq!(states, ["Pending", "Declined", "Declined"]);
+}
+
+#[tokio::test]
+async fn a_cached_lock_that_is_gone_declines_nothing() {
+    let mut locked = scenario(None, &[]);
+    let lock = json!({
+        "apiVersion": "tidegate.dev/v1alpha1", "kind": "Lock",
+        "metadata": {"name": "stolen", "namespace": "berlin", "uid": "l-1"},
+        "spec": {"target": {}, "effect": "DeclineNew", "message": "INC-4711"},
+    });
+    Arc::get_mut(&mut locked.context).unwrap().locks = store(lock);
+    // The cache has a Lock that was deleted meanwhile: what is read live decides.
+    let (result, _, bodies) = pass(&locked, request()).await;
+    result.unwrap();
+    assert_eq!(bodies[0]["status"]["state"], "Pending");
 }
 
 #[tokio::test]
@@ -274,6 +367,8 @@ async fn each_call_that_fails_before_the_write_changes_nothing_and_is_tried_agai
     for (start, status) in [
         ("GET /apis/tidegate.dev/v1alpha1/namespaces/berlin/jitpolicies", StatusCode::INTERNAL_SERVER_ERROR),
         ("GET /apis/tidegate.dev/v1alpha1/namespaces/berlin/managedendpoints", StatusCode::FORBIDDEN),
+        ("GET /apis/tidegate.dev/v1alpha1/namespaces/berlin/fleets", StatusCode::FORBIDDEN),
+        ("GET /apis/tidegate.dev/v1alpha1/namespaces/berlin/locks", StatusCode::INTERNAL_SERVER_ERROR),
         ("PUT /apis/tidegate.dev", StatusCode::CONFLICT),
         ("PUT /apis/tidegate.dev", StatusCode::FORBIDDEN),
         ("PUT /apis/tidegate.dev", StatusCode::SERVICE_UNAVAILABLE),

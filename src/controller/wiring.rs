@@ -1,5 +1,6 @@
 //! Which change makes which pass run: the watches of all kinds, what listens to which, and the loop that runs a kind's passes.
 
+use std::collections::HashMap;
 use std::convert::Infallible;
 use std::fmt::Debug;
 use std::future::{Future, ready};
@@ -16,14 +17,15 @@ use kube::runtime::reflector::{ObjectRef, Store};
 use kube::runtime::{WatchStreamExt, applier, watcher};
 use kube::{Api, Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
-use tidegate_api::names::{SIGNER_NAME, condition};
-use tidegate_api::{ElevationRequest, JitPolicy, ManagedEndpoint};
+use tidegate_api::names::{FLEET, REVOKE_FINALIZER, SIGNER_NAME, condition};
+use tidegate_api::{ElevationRequest, Fleet, JitPolicy, Lock, ManagedEndpoint};
+use tidegate_core::state::State;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::error::Error;
 use super::watch::Watch;
-use super::{Context, Guarded, certificate, endpoint, policy, request};
+use super::{Context, Guarded, certificate, counts, endpoint, fleet, lock, policy, request};
 use crate::clock;
 use crate::metrics::{Kind, Outcome};
 use crate::runtime::{Readiness, WatchRetry, watch_config};
@@ -45,53 +47,60 @@ pub struct Wire<K: Resource<DynamicType = ()> + Clone + 'static> {
 pub struct Wiring {
     /// JitPolicies.
     pub policies: Wire<Guarded<JitPolicy>>,
-    requests: Wire<Guarded<ElevationRequest>>,
+    /// ElevationRequests.
+    pub requests: Wire<Guarded<ElevationRequest>>,
     /// ManagedEndpoints.
     pub endpoints: Wire<Guarded<ManagedEndpoint>>,
+    /// Fleets.
+    pub fleets: Wire<Guarded<Fleet>>,
+    /// Locks.
+    pub locks: Wire<Guarded<Lock>>,
     /// CertificateSigningRequests of our signer.
     pub certificates: Wire<CertificateSigningRequest>,
+    gone: BoxStream<'static, Arc<Guarded<ElevationRequest>>>,
     /// Namespaces have no passes.
     pub namespaces: Store<PartialObjectMeta<Namespace>>,
 }
 
+/// The watches of our kinds, while what listens to them is put together.
+struct Kinds {
+    policies: Watch<Guarded<JitPolicy>>,
+    requests: Watch<Guarded<ElevationRequest>>,
+    endpoints: Watch<Guarded<ManagedEndpoint>>,
+    fleets: Watch<Guarded<Fleet>>,
+    locks: Watch<Guarded<Lock>>,
+    certificates: Watch<CertificateSigningRequest>,
+}
+
 impl Wiring {
-    /// Starts the watches. A changed endpoint may be reached by other policies; a changed policy or endpoint may change a request;
-    /// a certificate is told by its endpoint.
+    /// Starts the watches.
     #[must_use]
     pub fn new(watches: &Watches<'_>) -> Self {
-        let mut policies = Watch::<Guarded<JitPolicy>>::new();
-        let mut requests = Watch::<Guarded<ElevationRequest>>::new();
-        let mut endpoints = Watch::<Guarded<ManagedEndpoint>>::new();
-        let mut certificates = Watch::<CertificateSigningRequest>::new();
-        let namespaces = Watch::<PartialObjectMeta<Namespace>>::new();
-        let all = policies.store();
-        let reaching = move |e: &Guarded<ManagedEndpoint>| in_namespace(&all, e, |_| true);
-        let all = requests.store();
-        let under =
-            move |p: &Guarded<JitPolicy>| in_namespace(&all, p, |r| is_open(r) && r.spec.policy_name == p.name_any());
-        let all = requests.store();
-        let on = move |e: &Guarded<ManagedEndpoint>| {
-            in_namespace(&all, e, |r| is_open(r) && r.spec.endpoint_name == e.name_any())
+        let mut kinds = Kinds {
+            policies: Watch::new(),
+            requests: Watch::new(),
+            endpoints: Watch::new(),
+            fleets: Watch::new(),
+            locks: Watch::new(),
+            certificates: Watch::new(),
         };
+        let namespaces = Watch::<PartialObjectMeta<Namespace>>::new();
         let wiring = Self {
-            policies: Wire::new(policies.store(), [itself(&mut policies), others(&mut endpoints, reaching)]),
-            requests: Wire::new(
-                requests.store(),
-                [itself(&mut requests), others(&mut policies, under), others(&mut endpoints, on)],
-            ),
-            endpoints: Wire::new(
-                endpoints.store(),
-                [
-                    itself(&mut endpoints),
-                    others(&mut certificates, |csr| certificate::endpoint_of(csr).into_iter().collect()),
-                ],
-            ),
-            certificates: Wire::new(certificates.store(), [itself(&mut certificates)]),
+            policies: kinds.wire_policies(),
+            requests: kinds.wire_requests(),
+            endpoints: kinds.wire_endpoints(),
+            fleets: kinds.wire_fleets(),
+            locks: kinds.wire_locks(),
+            certificates: Wire::new(kinds.certificates.store(), [itself(&mut kinds.certificates)]),
+            gone: kinds.requests.touched().boxed(),
             namespaces: namespaces.store(),
         };
+        let Kinds { policies, requests, endpoints, fleets, locks, certificates } = kinds;
         watches.start(policies, watch_config());
         watches.start(requests, watch_config());
         watches.start(endpoints, watch_config());
+        watches.start(fleets, watch_config());
+        watches.start(locks, watch_config());
         watches.start(certificates, watch_config().fields(&format!("spec.signerName={SIGNER_NAME}")));
         watches.start(namespaces, watch_config());
         wiring
@@ -103,7 +112,103 @@ impl Wiring {
         tasks.spawn(vital(stop, self.policies.drive(policy::reconcile, Kind::Policy, context, stop)));
         tasks.spawn(vital(stop, requests.drive(request::reconcile, Kind::Request, context, stop)));
         tasks.spawn(vital(stop, self.endpoints.drive(endpoint::reconcile, Kind::Endpoint, context, stop)));
+        tasks.spawn(vital(stop, self.fleets.drive(fleet::reconcile, Kind::Fleet, context, stop)));
+        tasks.spawn(vital(stop, self.locks.drive(lock::reconcile, Kind::Lock, context, stop)));
         tasks.spawn(vital(stop, self.certificates.drive(certificate::reconcile, Kind::Certificate, context, stop)));
+        tasks.spawn(vital(stop, forget(self.gone, Arc::clone(context), stop.clone())));
+    }
+}
+
+impl Kinds {
+    /// Which endpoints a policy reaches is in its status; so are numbers of its requests.
+    fn wire_policies(&mut self) -> Wire<Guarded<JitPolicy>> {
+        let all = self.policies.store();
+        let reaching = move |e: &Guarded<ManagedEndpoint>| in_namespace(&all, e, |_| true);
+        let numbers = counts::of_policies(self.requests.store(), self.policies.store());
+        let triggers = [itself(&mut self.policies), others_on(&mut self.endpoints, reach_of, reaching), numbers];
+        Wire::new(self.policies.store(), triggers)
+    }
+
+    /// A changed policy or endpoint may change a request; so may the fleet and its Locks.
+    fn wire_requests(&mut self) -> Wire<Guarded<ElevationRequest>> {
+        let all = self.requests.store();
+        let under =
+            move |p: &Guarded<JitPolicy>| in_namespace(&all, p, |r| is_open(r) && r.spec.policy_name == p.name_any());
+        let all = self.requests.store();
+        let on = move |e: &Guarded<ManagedEndpoint>| {
+            in_namespace(&all, e, |r| (is_open(r) || awaits_end(r)) && r.spec.endpoint_name == e.name_any())
+        };
+        let all = self.requests.store();
+        let stopped = move |l: &Guarded<Lock>| in_namespace(&all, l, is_open);
+        let all = self.requests.store();
+        let waiting = move |f: &Guarded<Fleet>| in_namespace(&all, f, awaits_fleet);
+        let triggers = [
+            itself(&mut self.requests),
+            others(&mut self.policies, under),
+            others(&mut self.endpoints, on),
+            others_on(&mut self.locks, spec_of, stopped),
+            others_on(&mut self.fleets, signed_fleet, waiting),
+        ];
+        Wire::new(self.requests.store(), triggers)
+    }
+
+    /// A certificate is told by its endpoint; the fleet says who its accounts are, Locks whether they are stopped.
+    fn wire_endpoints(&mut self) -> Wire<Guarded<ManagedEndpoint>> {
+        let all = self.endpoints.store();
+        let mapped = move |f: &Guarded<Fleet>| in_namespace(&all, f, |_| true);
+        let certified = |csr: &CertificateSigningRequest| certificate::endpoint_of(csr).into_iter().collect();
+        let all = self.endpoints.store();
+        let locked = move |l: &Guarded<Lock>| in_namespace(&all, l, |_| true);
+        let triggers = [
+            itself(&mut self.endpoints),
+            others(&mut self.certificates, certified),
+            others_on(&mut self.fleets, spec_of, mapped),
+            others_on(&mut self.locks, spec_of, locked),
+        ];
+        Wire::new(self.endpoints.store(), triggers)
+    }
+
+    /// The fleet part names policies, Locks, whom they stop where, and what ended before its time.
+    fn wire_fleets(&mut self) -> Wire<Guarded<Fleet>> {
+        let numbers = counts::of_fleets(self.requests.store(), self.fleets.store());
+        let ended = |request: &Guarded<ElevationRequest>| {
+            let early = request.0.as_ref().is_ok_and(|request| is_in(request, &[State::Revoked, State::Ended]));
+            if early { fleet_of(request) } else { Vec::new() }
+        };
+        let triggers = [
+            itself(&mut self.fleets),
+            others_on(&mut self.policies, signed_policy, fleet_of),
+            others_on(&mut self.endpoints, reach_of, fleet_of),
+            others_on(&mut self.locks, spec_of, fleet_of),
+            others(&mut self.requests, ended),
+            numbers,
+        ];
+        Wire::new(self.fleets.store(), triggers)
+    }
+
+    /// A Lock counts what it has ended.
+    fn wire_locks(&mut self) -> Wire<Guarded<Lock>> {
+        let all = self.locks.store();
+        let counting = move |request: &Guarded<ElevationRequest>| {
+            let revoked = request.0.as_ref().is_ok_and(|request| is_in(request, &[State::Revoked]));
+            if revoked { in_namespace(&all, request, |_| true) } else { Vec::new() }
+        };
+        let triggers = [itself(&mut self.locks), others(&mut self.requests, counting)];
+        Wire::new(self.locks.store(), triggers)
+    }
+}
+
+/// Requests that are gone leave the ledger.
+async fn forget(
+    mut touched: BoxStream<'static, Arc<Guarded<ElevationRequest>>>,
+    context: Arc<Context>,
+    stop: CancellationToken,
+) {
+    while let Some(Some(object)) = stop.run_until_cancelled(touched.next()).await {
+        let gone = context.requests.get(&ObjectRef::from_obj(object.as_ref())).is_none();
+        if let Some(uid) = object.uid().filter(|_| gone).and_then(|uid| uid.parse().ok()) {
+            context.ledgers.forget(&object.namespace().unwrap_or_default(), &uid);
+        }
     }
 }
 
@@ -163,6 +268,61 @@ where
     watch.touched().flat_map(move |object| stream::iter(affected(&object))).boxed()
 }
 
+/// Likewise, but only where what `what` says of the object has changed, or the object is new or gone: a status that somebody writes
+/// often must not make passes over everything.
+fn others_on<K, O, D>(
+    watch: &mut Watch<O>,
+    what: impl Fn(&O) -> D + Send + 'static,
+    affected: impl Fn(&O) -> Vec<ObjectRef<K>> + Send + 'static,
+) -> BoxStream<'static, ObjectRef<K>>
+where
+    K: Resource<DynamicType = ()> + 'static,
+    O: Resource<DynamicType = ()> + Clone + Debug + Send + Sync + 'static,
+    D: PartialEq + Send + 'static,
+{
+    let (store, mut seen) = (watch.store(), HashMap::new());
+    let changed = move |object: &Arc<O>| {
+        let reference = ObjectRef::from_obj(object.as_ref());
+        if store.get(&reference).is_none() {
+            seen.remove(&reference);
+            return true;
+        }
+        let now = what(object);
+        let differs = seen.get(&reference) != Some(&now);
+        seen.insert(reference, now);
+        differs
+    };
+    let mut changed = changed;
+    watch
+        .touched()
+        .flat_map(move |object| stream::iter(if changed(&object) { affected(&object) } else { Vec::new() }))
+        .boxed()
+}
+
+/// Its spec, by uid and generation, and whether it is on its way out.
+fn spec_of(object: &impl ResourceExt) -> (Option<String>, Option<i64>, bool) {
+    let meta = object.meta();
+    (meta.uid.clone(), meta.generation, meta.deletion_timestamp.is_some())
+}
+
+/// What policies ask of an endpoint: its spec, its labels, and what its agent is.
+fn reach_of(object: &Guarded<ManagedEndpoint>) -> impl PartialEq + Send + use<> {
+    let agent = object.0.as_ref().ok().and_then(|endpoint| endpoint.status.as_ref()?.agent.clone());
+    (spec_of(object), object.labels().clone(), agent)
+}
+
+/// The spec, and what was signed for it.
+fn signed_policy(object: &Guarded<JitPolicy>) -> impl PartialEq + Send + use<> {
+    let signed = object.0.as_ref().ok().and_then(|policy| policy.status.as_ref()?.signed.as_ref());
+    (spec_of(object), signed.map(|signed| signed.digest.clone()))
+}
+
+/// Likewise.
+fn signed_fleet(object: &Guarded<Fleet>) -> impl PartialEq + Send + use<> {
+    let signed = object.0.as_ref().ok().and_then(|fleet| fleet.status.as_ref()?.signed.as_ref());
+    (spec_of(object), signed.map(|signed| signed.digest.clone()))
+}
+
 /// References to the objects in the namespace of `other` that parse and fit.
 fn in_namespace<K>(
     store: &Store<Guarded<K>>,
@@ -181,6 +341,28 @@ where
 fn is_open(request: &ElevationRequest) -> bool {
     let finished = |c: &Condition| c.type_ == condition::FINISHED && c.status == "True";
     !request.status.as_ref().is_some_and(|status| status.conditions.iter().any(finished))
+}
+
+/// Its grant ended here, and the endpoint has not confirmed it.
+fn awaits_end(request: &ElevationRequest) -> bool {
+    let endpoint = request.status.as_ref().and_then(|status| status.endpoint.as_ref());
+    endpoint.is_some_and(|endpoint| endpoint.applied_time.is_some() && endpoint.ended_time.is_none())
+}
+
+/// It needs a newer fleet part: for its grant, for its judgement, or to be let go.
+fn awaits_fleet(request: &ElevationRequest) -> bool {
+    let kept = request.finalizers().iter().any(|name| name == REVOKE_FINALIZER);
+    if is_open(request) { !is_in(request, &[State::Active]) } else { kept }
+}
+
+fn is_in(request: &ElevationRequest, states: &[State]) -> bool {
+    let state = request.status.as_ref().and_then(|status| status.state.as_deref());
+    states.iter().any(|known| state == Some(known.as_str()))
+}
+
+/// The Fleet of an object's namespace.
+fn fleet_of(object: &impl ResourceExt) -> Vec<ObjectRef<Guarded<Fleet>>> {
+    object.namespace().map(|namespace| ObjectRef::new(FLEET).within(&namespace)).into_iter().collect()
 }
 
 // === impl Wire ===

@@ -6,15 +6,15 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::ResourceExt;
 use tidegate_api as api;
 use tidegate_api::names::{DECISION_PREFIX, MAX_SLOT, condition};
-use tidegate_core::approval::{DEFAULT_APPROVALS, DEFAULT_STAGE, approved};
 use tidegate_core::decision::Verb;
+use tidegate_core::delivery::{Applied, Delivery};
 use tidegate_core::grant::PinnedPolicy;
 use tidegate_core::interval::{Instant, Interval, format_duration, parse_duration};
 use tidegate_core::reason::{DeclineReason, IgnoredReason};
-use tidegate_core::request::{FoldedDecision, Request, Status, Wish};
+use tidegate_core::request::{FoldedDecision, Request, StageProgress, Status, Wish};
 use tidegate_core::state::State;
 
-use super::{ConvertError, Wanted, instant, merge, named, parse, time};
+use super::{ConvertError, Wanted, instant, merge, named, parse, same, time};
 
 /// Checks an ElevationRequest.
 ///
@@ -31,12 +31,16 @@ pub fn request(object: &api::ElevationRequest) -> Result<Request, ConvertError> 
             account: parse("spec.account", &spec.account)?,
             requester: parse("spec.requester", spec.requester.as_deref().unwrap_or_default())?,
             on_behalf: spec.on_behalf,
+            application: spec.application.as_ref().map(|asked| same("spec.application", asked)).transpose()?,
             duration,
             reason: spec.reason.clone(),
+            ticket: spec.ticket.clone().unwrap_or_default(),
             start: spec.start_time.as_ref().map(instant),
         },
         decisions: decisions(object),
         deleting: object.metadata.deletion_timestamp.is_some(),
+        // Verified by whoever has the keys for it.
+        attested: false,
         status: object.status.as_ref().map(|status| recorded(object, status)).transpose()?.flatten(),
     })
 }
@@ -68,6 +72,7 @@ fn recorded(
     let accepted = find(condition::ACCEPTED);
     let is_true = |c: &&Condition| c.status == "True";
     let folded = status.decisions.iter().map(decision);
+    let approval = status.approval.clone().unwrap_or_default();
     Ok(Some(Status {
         state,
         message: find(condition::ACTIVE).map(|c| c.message.clone()).unwrap_or_default(),
@@ -78,9 +83,36 @@ fn recorded(
         policy: status.policy.as_ref().map(|pinned| policy(object, pinned)).transpose()?,
         endpoint_uid: status.endpoint.as_ref().map(|e| parse("status.endpoint.uid", &e.uid)).transpose()?,
         decisions: folded.collect::<Result<_, ConvertError>>()?,
+        rule: approval.rule.as_deref().map(|name| parse("status.approval.rule", name)).transpose()?,
+        stages: approval.stages.iter().map(stage).collect::<Result<_, ConvertError>>()?,
         granted: granted(status.start_time.as_ref(), status.expiration_time.as_ref()),
         signed: status.signed.is_some(),
     }))
+}
+
+fn stage(from: &api::StageApproval) -> Result<StageProgress, ConvertError> {
+    let count = |count: i64| u32::try_from(count).map_err(|e| ConvertError::new("status.approval.stages", e));
+    Ok(StageProgress {
+        name: parse("status.approval.stages.name", &from.name)?,
+        approved: count(from.approved)?,
+        approvals: count(from.approvals)?,
+    })
+}
+
+fn from_stage(from: &StageProgress) -> api::StageApproval {
+    let (approved, approvals) = (i64::from(from.approved), i64::from(from.approvals));
+    api::StageApproval { name: from.name.to_string(), approved, approvals }
+}
+
+/// What was recorded of the endpoint's word.
+#[must_use]
+pub fn recorded_delivery(object: &api::ElevationRequest) -> Delivery {
+    let endpoint = object.status.as_ref().and_then(|status| status.endpoint.clone()).unwrap_or_default();
+    Delivery {
+        applied_at: endpoint.applied_time.as_ref().map(instant),
+        ended_at: endpoint.ended_time.as_ref().map(instant),
+        terminated_processes: endpoint.terminated_processes.and_then(|count| u32::try_from(count).ok()),
+    }
 }
 
 fn granted(start: Option<&Time>, end: Option<&Time>) -> Option<Interval> {
@@ -128,26 +160,34 @@ fn word_of<T: serde::de::DeserializeOwned>(field: &str, word: &str) -> Result<T,
     serde_json::from_value(serde_json::Value::String(word.to_owned())).map_err(unknown)
 }
 
-/// The status that records a judgement. `signed` is the grant to serve; it is dropped once the request has ended.
+/// What a judgement is recorded with.
+#[derive(Debug, Clone, Default)]
+pub struct Beside {
+    /// The grant to serve; it is dropped once the request has ended.
+    pub signed: Option<api::Signed>,
+    /// What the endpoint reported.
+    pub delivery: Delivery,
+    /// The `Applied` condition.
+    pub applied: Option<Applied>,
+}
+
+/// The status that records a judgement.
 #[must_use]
 pub fn request_status(
     object: &api::ElevationRequest,
     status: &Status,
-    signed: Option<api::Signed>,
+    beside: Beside,
     now: Instant,
 ) -> api::ElevationRequestStatus {
+    let Beside { signed, delivery, applied } = beside;
     let previous = object.status.as_ref().map(|s| s.conditions.as_slice()).unwrap_or_default();
     let generation = object.metadata.generation;
     let accepted = status.accepted_at.is_some() && status.declined.is_none();
-    let stage = api::StageApproval {
-        name: DEFAULT_STAGE.to_owned(),
-        approved: i64::from(approved(&status.decisions)),
-        approvals: i64::from(DEFAULT_APPROVALS),
-    };
+    let wanted = conditions(status, applied);
     api::ElevationRequestStatus {
         observed_generation: generation,
         state: Some(status.state.to_string()),
-        conditions: merge(previous, conditions(status), generation, &time(now)),
+        conditions: merge(previous, wanted, generation, &time(now)),
         identity: status.identity.as_ref().map(ToString::to_string),
         decisions: status.decisions.iter().map(from_decision).collect(),
         policy: status.policy.as_ref().map(|pinned| api::PinnedPolicy {
@@ -155,14 +195,25 @@ pub fn request_status(
             generation: pinned.generation,
             digest: pinned.digest.to_string(),
         }),
-        endpoint: status.endpoint_uid.as_ref().map(|uid| api::PinnedEndpoint { uid: uid.to_string() }),
-        approval: accepted.then(|| api::Approval { stages: vec![stage] }),
+        endpoint: status.endpoint_uid.as_ref().map(|uid| api::RequestEndpoint {
+            uid: uid.to_string(),
+            applied_time: delivery.applied_at.map(time),
+            ended_time: delivery.ended_at.map(time),
+            terminated_processes: delivery.terminated_processes.map(i64::from),
+        }),
+        approval: accepted.then(|| api::Approval {
+            rule: status.rule.as_ref().map(ToString::to_string),
+            stages: status.stages.iter().map(from_stage).collect(),
+        }),
         duration: status.granted.map(|granted| format_duration(granted.start.until(granted.end))),
         start_time: status.granted.map(|granted| time(granted.start)),
         expiration_time: status.granted.map(|granted| time(granted.end)),
         signed: signed.filter(|_| !status.state.is_final()),
     }
 }
+
+/// Longest message of a decision, as the schema bounds it.
+const MAX_MESSAGE: usize = 1024;
 
 fn from_decision(folded: &FoldedDecision) -> api::Decision {
     let (reason, message) = folded.ignored.clone().unzip();
@@ -181,12 +232,13 @@ fn from_decision(folded: &FoldedDecision) -> api::Decision {
         observed_time: time(folded.observed_at),
         counted: folded.ignored.is_none(),
         reason: reason.map(|reason| reason.to_string()),
-        message,
+        // The text may quote a Lock's.
+        message: message.map(|text| text.chars().take(MAX_MESSAGE).collect()),
     }
 }
 
-/// The five conditions of a state (the table of states in docs/api).
-fn conditions(status: &Status) -> Vec<Wanted> {
+/// The conditions of a state (docs/states.md), and the endpoint's word once there is a grant.
+fn conditions(status: &Status, delivered: Option<Applied>) -> Vec<Wanted> {
     let state = status.state;
     let (accepted, accepted_reason, accepted_message) = accepted(status);
     let (approved, approved_message) = approved_of(status);
@@ -195,13 +247,16 @@ fn conditions(status: &Status) -> Vec<Wanted> {
     let denied_message = if status.denied { status.message.clone() } else { "nobody has denied it".to_owned() };
     let approved_reason = if approved == Some(true) { "Approved".to_owned() } else { word.clone() };
     let wanted = |type_, status, reason, message| Wanted { type_, status, reason, message };
-    vec![
+    let delivered = delivered
+        .map(|applied| wanted(condition::APPLIED, Some(applied.applied), applied.reason.to_owned(), applied.message));
+    let own = [
         wanted(condition::ACCEPTED, accepted, accepted_reason, accepted_message),
         wanted(condition::APPROVED, approved, approved_reason, approved_message),
         wanted(condition::DENIED, Some(status.denied), denied.to_owned(), denied_message),
         wanted(condition::ACTIVE, Some(state == State::Active), word.clone(), status.message.clone()),
-        wanted(condition::FINISHED, Some(state.is_final()), word, status.message.clone()),
-    ]
+    ];
+    let finished = wanted(condition::FINISHED, Some(state.is_final()), word, status.message.clone());
+    own.into_iter().chain(delivered).chain([finished]).collect()
 }
 
 fn accepted(status: &Status) -> (Option<bool>, String, String) {
@@ -219,8 +274,9 @@ fn approved_of(status: &Status) -> (Option<bool>, String) {
         State::Declined | State::Denied | State::Withdrawn | State::TimedOut => (Some(false), status.message.clone()),
         State::Scheduled | State::Active | State::Expired | State::Revoked | State::Ended => {
             let by = status.decisions.iter().filter(|d| d.is_counted_approval());
-            let names: Vec<String> = by.filter_map(|d| d.by.as_ref().map(ToString::to_string)).collect();
-            (Some(true), format!("approved by {}", names.join(", ")))
+            let people = by.filter_map(|d| d.by.as_ref().map(ToString::to_string));
+            let rule = status.rule.as_ref().map(|rule| format!("rule {rule}"));
+            (Some(true), format!("approved by {}", rule.into_iter().chain(people).collect::<Vec<_>>().join(", ")))
         }
     }
 }

@@ -2,9 +2,11 @@
 
 use serde_json::{Value, json};
 use tidegate_api as api;
+use tidegate_core::grant::Requires;
 use tidegate_core::guard::Guard;
 use tidegate_core::interval::Instant;
-use tidegate_core::lifecycle::{Context, step};
+use tidegate_core::ledger::OpenRequests;
+use tidegate_core::lifecycle::{Context, Fleet, step};
 use tidegate_core::request::{Lookup, Request};
 use tidegate_core::state::State;
 
@@ -85,12 +87,19 @@ fn a_policy_keeps_every_rule_and_takes_the_defaults_of_the_schema() {
                 }},
                 "accounts": {"everyone": false, "groups": ["developers"], "except": {"names": ["root"]}},
             },
-            "elevation": {"mode": "AnyApplication"},
+            "elevation": {
+                "mode": "AnyApplication", "scope": "Listed", "includeBlocklisted": false, "runAs": "root",
+                "authentication": "Required", "childProcesses": "Track", "protections": [], "onExpiry": "Terminate",
+            },
             "access": {"type": "OnRequest", "onRequest": {
                 "reason": {"required": true, "minLength": 10},
+                "ticket": {"required": false},
                 "duration": {"min": 5, "max": 86400, "default": 1800},
                 "pendingTimeout": 3600,
             }},
+            "approval": {},
+            "reminders": [300, 60],
+            "offlineTolerance": 86400,
         })
     );
     assert_eq!(parsed.reference.generation, 3);
@@ -165,13 +174,18 @@ fn judge(object: &api::ElevationRequest, second: i64) -> (api::ElevationRequest,
     let parsed = request(object).unwrap();
     let policy = Lookup::Found(policy(&policy_object(on_request())).unwrap());
     let endpoint = Lookup::Found(endpoint(&endpoint_object()).unwrap());
-    let context = Context { policy: &policy, endpoint: &endpoint, guard: &Guard::Passed };
+    let (fleet, open) = (fleet(), OpenRequests::default());
+    let context = Context { policy: &policy, endpoint: &endpoint, fleet: &fleet, open: &open, guard: &Guard::Passed };
     let step = step(&parsed, &context, at(second));
-    let signed = step.sign.is_some().then(any_signed);
-    let status = request_status(object, step.status.as_ref().unwrap(), signed, at(second));
+    let beside = Beside { signed: step.sign.is_some().then(any_signed), ..Beside::default() };
+    let status = request_status(object, step.status.as_ref().unwrap(), beside, at(second));
     let mut written = object.clone();
     written.status = Some(status);
     (written, Request { status: step.status, ..parsed })
+}
+
+fn fleet() -> Fleet {
+    Fleet { requires: Some(Requires { placement: 5, fleet: 5 }), ..Fleet::default() }
 }
 
 fn any_signed() -> api::Signed {
@@ -232,12 +246,13 @@ fn a_request_declined_after_its_acceptance_is_written_once() {
     changed.metadata.uid = Some("p-2".to_owned());
     let (policy, endpoint) = (policy(&changed).unwrap(), endpoint(&endpoint_object()).unwrap());
     let (policy, endpoint) = (Lookup::Found(policy), Lookup::Found(endpoint));
-    let context = Context { policy: &policy, endpoint: &endpoint, guard: &Guard::Passed };
+    let (fleet, open) = (fleet(), OpenRequests::default());
+    let context = Context { policy: &policy, endpoint: &endpoint, fleet: &fleet, open: &open, guard: &Guard::Passed };
     let declined = step(&parsed, &context, at(1)).status.unwrap();
     let mut written = pending.clone();
-    written.status = Some(request_status(&pending, &declined, None, at(1)));
+    written.status = Some(request_status(&pending, &declined, Beside::default(), at(1)));
     let again = step(&request(&written).unwrap(), &context, at(2)).status.unwrap();
-    assert_eq!(Some(request_status(&written, &again, None, at(2))), written.status);
+    assert_eq!(Some(request_status(&written, &again, Beside::default(), at(2))), written.status);
 }
 
 #[test]

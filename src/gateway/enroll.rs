@@ -1,5 +1,5 @@
 //! `POST /v1/enroll`: from an endpoint's certificate request to a CertificateSigningRequest that a person approves and the
-//! controller signs. The only place where the gateway writes to Kubernetes; it creates and reads, never approves.
+//! controller signs. It creates and reads them, never approves.
 
 mod allowance;
 #[cfg(test)]
@@ -26,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 use self::allowance::Allowance;
 use super::App;
 use super::auth::no_such_endpoint;
+use super::body;
 use super::error::HttpError;
 use super::index::EndpointKey;
 use crate::clock;
@@ -33,8 +34,6 @@ use crate::csr::Csr;
 
 /// Lifetime of a certificate that is asked for, in seconds: 7 days.
 const LIFETIME_SECONDS: i32 = 7 * 24 * 3600;
-/// An enrolment whose body does not arrive in this time is refused.
-const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 /// Enrolments that wait at the same time, each with a look at the API a second; one more is answered without waiting.
 const WAITING: usize = 64;
 /// After how many seconds a caller asks again: soon if this call has waited, for the next one waits too.
@@ -197,14 +196,8 @@ pub(super) async fn enroll(State(app): State<Arc<App>>, body: Body) -> Result<Re
     app.enroller.enroll(wish, &app.stopping).await
 }
 
-async fn read(body: Body) -> Result<EnrollRequest, HttpError> {
-    let too_large =
-        || HttpError::new(ProblemCode::TooLarge, format!("An enrolment has at most {} bytes.", limit::ENROLL));
-    let read = tokio::time::timeout(BODY_TIMEOUT, axum::body::to_bytes(body, limit::ENROLL)).await;
-    let late = |_| {
-        HttpError::new(ProblemCode::BadRequest, format!("The body did not arrive within {} s.", BODY_TIMEOUT.as_secs()))
-    };
-    let bytes = read.map_err(late)?.map_err(|error| too_large().because(error))?;
+async fn read(sent: Body) -> Result<EnrollRequest, HttpError> {
+    let bytes = body::read(sent, limit::ENROLL, "An enrolment").await?;
     serde_json::from_slice(&bytes)
         .map_err(|error| HttpError::new(ProblemCode::BadRequest, format!("The body is not an enrolment: {error}.")))
 }

@@ -1,4 +1,4 @@
-//! Feeds the index from watches of our three kinds. An object that does not parse is served as far as its metadata goes:
+//! Feeds the index from watches of our kinds. An object that does not parse is served as far as its metadata goes:
 //! without parts, so a mistake takes rights away and never voids a certificate.
 
 use std::fmt::Debug;
@@ -10,21 +10,21 @@ use kube::core::DeserializeGuard;
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client, Resource};
 use serde::de::DeserializeOwned;
-use tidegate_api::names::condition;
-use tidegate_api::{ElevationRequest, JitPolicy, ManagedEndpoint, Signed};
+use tidegate_api::names::{FLEET, condition};
+use tidegate_api::{ElevationRequest, Fleet, JitPolicy, ManagedEndpoint, Signed};
 use tidegate_core::envelope::Envelope;
 use tidegate_core::interval::Instant;
 use tidegate_core::name::{FleetName, Uid};
 use tidegate_core::state::State;
 
-use super::index::{EndpointObject, Key, Kind, Object, PolicyObject, RequestObject};
+use super::index::{EndpointObject, FleetObject, Key, Kind, Object, PolicyObject, Reported, RequestObject};
 use super::served::Served;
 use crate::convert::instant;
 use crate::runtime::{Readiness, WatchRetry, watch_config};
 use crate::{clock, convert};
 
 /// The plurals of the kinds that are watched.
-pub const WATCHED: [&str; 3] = ["elevationrequests", "jitpolicies", "managedendpoints"];
+pub const WATCHED: [&str; 4] = ["elevationrequests", "fleets", "jitpolicies", "managedendpoints"];
 
 /// A kind of the index, as Kubernetes has it.
 trait Fed: Resource<DynamicType = ()> + DeserializeOwned + Clone + Debug + Send + Sync + 'static {
@@ -37,10 +37,11 @@ trait Fed: Resource<DynamicType = ()> + DeserializeOwned + Clone + Debug + Send 
     fn bare(metadata: &ObjectMeta) -> Option<Object>;
 }
 
-/// Watches all three kinds until one of the feeds ends, which only a defect does.
+/// Watches all kinds until one of the feeds ends, which only a defect does.
 pub async fn feed(client: Client, served: Arc<Served>, readiness: Arc<Readiness>) {
     tokio::join!(
         watch::<ManagedEndpoint>(&client, &served, &readiness),
+        watch::<Fleet>(&client, &served, &readiness),
         watch::<JitPolicy>(&client, &served, &readiness),
         watch::<ElevationRequest>(&client, &served, &readiness),
     );
@@ -124,14 +125,49 @@ impl Fed for ManagedEndpoint {
     }
 
     fn object(self) -> Option<Object> {
-        let signed = envelope(&self.metadata, self.status.as_ref().and_then(|status| status.signed.as_ref()));
         let Object::Endpoint(bare) = Self::bare(&self.metadata)? else { return None };
-        Some(Object::Endpoint(EndpointObject { signed, ..bare }))
+        let agent = self.status.as_ref().and_then(|status| status.agent.as_ref()).map(convert::agent);
+        let Self { metadata, status, .. } = self;
+        let status = status.unwrap_or_default();
+        let signed = envelope(&metadata, status.signed.as_ref());
+        let reported =
+            Reported { agent: status.agent, applied: status.applied, rejected: status.rejected, grants: status.grants };
+        let reported = Arc::new(reported);
+        Some(Object::Endpoint(EndpointObject { agent, reported, signed, ..bare }))
     }
 
     fn bare(metadata: &ObjectMeta) -> Option<Object> {
         let name = metadata.name.as_deref()?.parse().ok()?;
-        Some(Object::Endpoint(EndpointObject { fleet: fleet(metadata)?, name, uid: uid(metadata)?, signed: None }))
+        Some(Object::Endpoint(EndpointObject {
+            fleet: fleet(metadata)?,
+            name,
+            uid: uid(metadata)?,
+            agent: None,
+            reported: Arc::default(),
+            signed: None,
+        }))
+    }
+}
+
+impl Fed for Fleet {
+    const KIND: Kind = Kind::Fleet;
+
+    /// Another one of the namespace does not count.
+    fn key(fleet: FleetName, name: &str) -> Option<Key> {
+        (name == FLEET).then_some(Key::Fleet(fleet))
+    }
+
+    fn object(self) -> Option<Object> {
+        if self.metadata.name.as_deref() != Some(FLEET) {
+            return None;
+        }
+        let signed = envelope(&self.metadata, self.status.as_ref().and_then(|status| status.signed.as_ref()));
+        Some(Object::Fleet(FleetObject { fleet: fleet(&self.metadata)?, signed }))
+    }
+
+    /// What it says of the fleet is in its status, and that does not read.
+    fn bare(_: &ObjectMeta) -> Option<Object> {
+        None
     }
 }
 

@@ -1,17 +1,25 @@
 //! What the gateway knows of the cluster, as a plain struct fed by watches. It answers what one endpoint receives and says
-//! whose answer a change touched. It knows no HTTP and no clock, and the order in which objects arrive does not matter.
+//! whose answer a change touched. It knows no HTTP and no clock. The order in which objects arrive does not matter, but for one
+//! thing: a policy's earlier version stays while the fleet part names it (`policy`).
 
 mod object;
+mod policy;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+use tidegate_core::fleet::FleetBody;
+use tidegate_core::grant::GrantBody;
 use tidegate_core::manifest::{ListedRequest, PartName};
 use tidegate_core::name::{EndpointName, EndpointRef, FleetName, PolicyName, RequestName, Uid};
-use tidegate_core::select::{is_for, selects};
+use tidegate_core::placement::PlacementBody;
+use tidegate_core::select::{is_for, selects, withheld};
 
-use self::object::{Endpoint, Policy, Request};
-pub use self::object::{EndpointObject, Key, Kind, Object, PolicyObject, RequestObject, ServedPart};
+use self::object::{Endpoint, Request, Served, read_fleet};
+pub use self::object::{
+    EndpointObject, FleetObject, Key, Kind, Object, PolicyObject, Reported, RequestObject, ServedPart,
+};
+use self::policy::Policy;
 
 /// A ManagedEndpoint by fleet and name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -44,8 +52,10 @@ pub struct View {
     pub requests: Vec<ListedRequest>,
 }
 
+/// What is known of one namespace.
 #[derive(Debug, Default)]
 struct Fleet {
+    part: Option<Served<FleetBody>>,
     endpoints: BTreeMap<EndpointName, Endpoint>,
     policies: BTreeMap<PolicyName, Policy>,
     requests: BTreeMap<RequestName, Request>,
@@ -61,6 +71,7 @@ impl Index {
         let entry = self.fleets.entry(fleet.clone()).or_default();
         let touched = match object {
             Object::Endpoint(object) => entry.set_endpoint(object.name.clone(), Some(Endpoint::read(object))),
+            Object::Fleet(object) => entry.set_part(read_fleet(object)),
             Object::Policy(object) => entry.set_policy(object.name.clone(), Policy::read(object)),
             Object::Request(object) => entry.set_request(object.name.clone(), Some(Request::read(object))),
         };
@@ -74,6 +85,7 @@ impl Index {
         };
         let touched = match key {
             Key::Endpoint(_, name) => entry.set_endpoint(name.clone(), None),
+            Key::Fleet(_) => entry.set_part(None),
             Key::Policy(_, name) => entry.set_policy(name.clone(), None),
             Key::Request(_, name) => entry.set_request(name.clone(), None),
         };
@@ -104,22 +116,46 @@ impl Index {
         Some(&self.fleets.get(&key.fleet)?.endpoints.get(&key.name)?.uid)
     }
 
-    /// What this endpoint receives; `None` if it does not exist or its placement is not signed yet.
+    /// What the status of this endpoint says that gateways write; `None` if the endpoint does not exist.
+    #[must_use]
+    pub fn reported(&self, key: &EndpointKey) -> Option<&Arc<Reported>> {
+        Some(&self.fleets.get(&key.fleet)?.endpoints.get(&key.name)?.reported)
+    }
+
+    /// Is this the uid of a request of this endpoint, or of a policy that selects it?
+    #[must_use]
+    pub fn concerns(&self, key: &EndpointKey, uid: &Uid) -> bool {
+        let found = self.fleets.get(&key.fleet).and_then(|fleet| Some((fleet, fleet.endpoints.get(&key.name)?)));
+        let Some((fleet, endpoint)) = found else { return false };
+        let selects = |policy: &Policy| {
+            policy.uid == *uid && endpoint.placement.as_ref().is_some_and(|placement| policy.selects(&placement.body))
+        };
+        fleet.requests_at(&key.name, &endpoint.uid).any(|request| request.uid == *uid)
+            || fleet.policies.values().any(selects)
+    }
+
+    /// What this endpoint receives; `None` if it does not exist, or its placement or the fleet part is not signed yet.
     #[must_use]
     pub fn view(&self, key: &EndpointKey) -> Option<View> {
         let fleet = self.fleets.get(&key.fleet)?;
         let endpoint = fleet.endpoints.get(&key.name)?;
-        let placement = endpoint.placement.as_ref()?;
+        let (placement, in_force) = (endpoint.placement.as_ref()?, fleet.part.as_ref()?);
         let reference = EndpointRef { name: key.name.clone(), uid: endpoint.uid.clone() };
-        let mut parts = vec![(PartName::Placement, Arc::clone(&placement.part))];
+        let mut parts =
+            vec![(PartName::Placement, Arc::clone(&placement.part)), (PartName::Fleet, Arc::clone(&in_force.part))];
         for policy in fleet.policies.values() {
-            if selects(&placement.body, &policy.body) {
-                parts.push((PartName::Policy(policy.uid.clone()), Arc::clone(&policy.part)));
+            let Some(version) = policy.in_force(Some(&in_force.body)) else { continue };
+            let body = &version.body;
+            let is_withheld = || withheld(&body.targets, &body.elevation, endpoint.agent.as_ref()).is_some();
+            if selects(&placement.body, body) && !is_withheld() {
+                parts.push((PartName::Policy(policy.uid.clone()), Arc::clone(&version.part)));
             }
         }
         let mut requests = Vec::new();
         for request in fleet.requests_at(&key.name, &endpoint.uid) {
-            if let Some(grant) = request.grant.as_ref().filter(|grant| is_for(&reference, &grant.body)) {
+            let is_usable =
+                |grant: &&Served<GrantBody>| is_for(&reference, &grant.body) && is_usable(grant, placement, in_force);
+            if let Some(grant) = request.grant.as_ref().filter(is_usable) {
                 parts.push((PartName::Grant(request.uid.clone()), Arc::clone(&grant.part)));
             }
             requests.extend(request.listed.clone());
@@ -131,11 +167,21 @@ impl Index {
         self.fleets.iter().flat_map(move |(fleet, entry)| -> Vec<Key> {
             match kind {
                 Kind::Endpoint => entry.endpoints.keys().map(|n| Key::Endpoint(fleet.clone(), n.clone())).collect(),
+                Kind::Fleet => entry.part.iter().map(|_| Key::Fleet(fleet.clone())).collect(),
                 Kind::Policy => entry.policies.keys().map(|n| Key::Policy(fleet.clone(), n.clone())).collect(),
                 Kind::Request => entry.requests.keys().map(|n| Key::Request(fleet.clone(), n.clone())).collect(),
             }
         })
     }
+}
+
+/// Would an agent take the grant beside these parts? One that it would refuse is not served.
+fn is_usable(grant: &Served<GrantBody>, placement: &Served<PlacementBody>, in_force: &Served<FleetBody>) -> bool {
+    let requires = grant.body.requires;
+    placement.sequence >= requires.placement
+        && in_force.sequence >= requires.fleet
+        && grant.issued_at >= in_force.body.void_before
+        && !in_force.body.is_revoked(&grant.body.request.uid)
 }
 
 fn in_fleet(fleet: &FleetName, names: BTreeSet<EndpointName>) -> Changed {
@@ -146,17 +192,40 @@ fn in_fleet(fleet: &FleetName, names: BTreeSet<EndpointName>) -> Changed {
 
 impl Fleet {
     fn set_endpoint(&mut self, name: EndpointName, new: Option<Endpoint>) -> BTreeSet<EndpointName> {
-        let changed = self.endpoints.get(&name) != new.as_ref();
+        let same = match (self.endpoints.get(&name), &new) {
+            (Some(old), Some(new)) => old.receives_as(new),
+            (None, None) => true,
+            (Some(_), None) | (None, Some(_)) => false,
+        };
         set(&mut self.endpoints, name.clone(), new);
-        changed.then_some(name).into_iter().collect()
+        (!same).then_some(name).into_iter().collect()
     }
 
-    fn set_policy(&mut self, name: PolicyName, new: Option<Policy>) -> BTreeSet<EndpointName> {
-        if self.policies.get(&name) == new.as_ref() {
+    fn set_part(&mut self, new: Option<Served<FleetBody>>) -> BTreeSet<EndpointName> {
+        if self.part == new {
             return BTreeSet::new();
         }
-        let old = set(&mut self.policies, name.clone(), new);
-        let versions: Vec<&Policy> = old.as_ref().into_iter().chain(self.policies.get(&name)).collect();
+        self.part = new;
+        let named = self.part.as_ref().map(|part| &part.body);
+        self.policies.values_mut().for_each(|policy| policy.forget(named));
+        self.endpoints.keys().cloned().collect()
+    }
+
+    /// What differs is the version in force: one that the fleet part does not name yet touches nobody.
+    fn set_policy(&mut self, name: PolicyName, new: Option<Policy>) -> BTreeSet<EndpointName> {
+        let named = self.part.as_ref().map(|part| &part.body);
+        let old = self.policies.remove(&name);
+        let before = old.as_ref().and_then(|policy| policy.in_force(named)).cloned();
+        let new = match (old, new) {
+            (Some(old), Some(new)) => Some(new.after(old, named)),
+            (_, new) => new,
+        };
+        let after = new.as_ref().and_then(|policy| policy.in_force(named)).cloned();
+        set(&mut self.policies, name, new);
+        if before == after {
+            return BTreeSet::new();
+        }
+        let versions: Vec<_> = before.into_iter().chain(after).collect();
         let reached = self.endpoints.iter().filter(|(_, endpoint)| {
             let placement = endpoint.placement.as_ref();
             placement.is_some_and(|placement| versions.iter().any(|policy| selects(&placement.body, &policy.body)))
@@ -193,7 +262,7 @@ impl Fleet {
     }
 
     fn is_empty(&self) -> bool {
-        self.endpoints.is_empty() && self.policies.is_empty() && self.requests.is_empty()
+        self.part.is_none() && self.endpoints.is_empty() && self.policies.is_empty() && self.requests.is_empty()
     }
 }
 

@@ -18,6 +18,8 @@ use super::index::{ServedPart, View};
 pub struct Rendered {
     manifest: Box<RawValue>,
     etag: String,
+    digest: Digest,
+    rest: OnceLock<Digest>,
     parts: Vec<Arc<ServedPart>>,
     withheld: usize,
     refused: OnceLock<RefusalCode>,
@@ -34,7 +36,8 @@ struct Answer<'a> {
 
 impl Rendered {
     /// Renders what an endpoint receives; a pure function of the view. An agent refuses a manifest above its limit as a whole,
-    /// and with it every revocation: so what does not fit is withheld, which only takes rights away. Grants stay longest.
+    /// and with it every revocation: so what does not fit is withheld, which only takes rights away. Of what gives rights grants
+    /// stay longest.
     ///
     /// # Errors
     /// The manifest does not serialise, which none does.
@@ -49,10 +52,11 @@ impl Rendered {
         entries.truncate(fitting);
         parts.truncate(fitting);
         let bytes = Manifest::new(fleet, endpoint, entries, requests).to_bytes();
-        let etag = etag(&bytes);
+        let (etag, digest) = (etag(&bytes), Digest::of(&bytes));
         let text = String::from_utf8(bytes).map_err(serde::ser::Error::custom)?;
         let parts = parts.into_iter().map(|(_, part)| part).collect();
-        Ok(Self { manifest: RawValue::from_string(text)?, etag, parts, withheld, refused: OnceLock::new() })
+        let manifest = RawValue::from_string(text)?;
+        Ok(Self { manifest, etag, digest, rest: OnceLock::new(), parts, withheld, refused: OnceLock::new() })
     }
 
     /// How many parts do not fit into the manifest.
@@ -70,6 +74,22 @@ impl Rendered {
     #[must_use]
     pub fn etag(&self) -> &str {
         &self.etag
+    }
+
+    /// SHA-256 of the manifest's bytes: what an agent names that has applied it.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    /// SHA-256 of what the manifest says apart from the fleet part: the same as long as only that is signed anew.
+    #[must_use]
+    pub fn rest(&self) -> Digest {
+        *self.rest.get_or_init(|| {
+            let Ok(mut manifest) = Manifest::parse(self.manifest.get().as_bytes()) else { return self.digest };
+            manifest.parts.retain(|entry| entry.name != PartName::Fleet);
+            Digest::of(&manifest.to_bytes())
+        })
     }
 
     /// The body of the answer: the manifest's exact bytes, and every part that the agent does not have.
@@ -91,8 +111,9 @@ fn entry((name, part): &(PartName, Arc<ServedPart>)) -> PartEntry {
 fn rank(name: &PartName) -> u8 {
     match name {
         PartName::Placement => 0,
-        PartName::Grant(_) => 1,
-        PartName::Policy(_) => 2,
+        PartName::Fleet => 1,
+        PartName::Grant(_) => 2,
+        PartName::Policy(_) => 3,
     }
 }
 

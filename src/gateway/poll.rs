@@ -14,6 +14,7 @@ use tidegate_core::wire::{Have, ProblemCode, Rejected, header as names, parse_pr
 use super::App;
 use super::auth::{Caller, Peer};
 use super::error::HttpError;
+use super::index::EndpointKey;
 use super::manifest::Rendered;
 use crate::metrics::Counted;
 
@@ -85,10 +86,13 @@ async fn poll(app: &App, peer: &Peer, headers: &HeaderMap, wait: Duration) -> Re
 }
 
 /// What the caller receives now. Looks at everything again: in the meantime the endpoint may be gone, or this gateway stale.
-fn current(app: &App, peer: &Peer, caller: &Caller) -> Result<Arc<Rendered>, HttpError> {
+pub(super) fn current(app: &App, peer: &Peer, caller: &Caller) -> Result<Arc<Rendered>, HttpError> {
     app.caller(peer)?;
     app.served.manifest(&caller.key).ok_or_else(|| {
-        let text = format!("The placement of {} is not signed yet; the controller does that.", caller.key.name);
+        let EndpointKey { fleet, name } = &caller.key;
+        let text = format!(
+            "The placement of {name} or the fleet part of {fleet} is not signed yet; the controller does that."
+        );
         HttpError::new(ProblemCode::NotReady, text)
     })
 }

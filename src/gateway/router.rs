@@ -8,18 +8,19 @@ use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{get, post, put};
 use http::{HeaderValue, StatusCode, Version, header};
 use tidegate_core::wire::ProblemCode;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use super::App;
 use super::error::HttpError;
-use super::{enroll, poll};
+use super::{enroll, poll, report};
 
 const TRUST: &str = "/v1/trust";
 const ENROLL: &str = "/v1/enroll";
 const SNAPSHOT: &str = "/v1/snapshot";
+const STATUS: &str = "/v1/status";
 
 /// All routes over this state.
 pub fn router(app: Arc<App>) -> Router {
@@ -27,6 +28,7 @@ pub fn router(app: Arc<App>) -> Router {
         .route(TRUST, get(trust))
         .route(ENROLL, post(enroll::enroll))
         .route(SNAPSHOT, get(poll::snapshot))
+        .route(STATUS, put(report::status))
         .fallback(no_route)
         .method_not_allowed_fallback(no_method)
         .layer(CatchPanicLayer::custom(panicked))
@@ -39,14 +41,16 @@ async fn trust(State(app): State<Arc<App>>) -> Response {
 }
 
 async fn no_route() -> HttpError {
-    HttpError::new(ProblemCode::NotFound, format!("The routes are GET {TRUST}, POST {ENROLL} and GET {SNAPSHOT}."))
+    HttpError::new(ProblemCode::NotFound, format!("The routes are {}.", routes()))
 }
 
 async fn no_method() -> HttpError {
-    HttpError::new(
-        ProblemCode::MethodNotAllowed,
-        format!("The routes are GET {TRUST}, POST {ENROLL} and GET {SNAPSHOT}; this path exists with another method."),
-    )
+    let text = format!("The routes are {}; this path exists with another method.", routes());
+    HttpError::new(ProblemCode::MethodNotAllowed, text)
+}
+
+fn routes() -> String {
+    format!("GET {TRUST}, POST {ENROLL}, GET {SNAPSHOT} and PUT {STATUS}")
 }
 
 fn panicked(cause: Box<dyn Any + Send>) -> Response {
@@ -73,6 +77,7 @@ fn row(matched: Option<&str>) -> &'static str {
         Some(TRUST) => TRUST,
         Some(ENROLL) => ENROLL,
         Some(SNAPSHOT) => SNAPSHOT,
+        Some(STATUS) => STATUS,
         Some(_) | None => "none",
     }
 }

@@ -1,13 +1,13 @@
-//! The one shared piece of state: the index, what was rendered from it, and who waits for which endpoint. Every method takes
-//! the lock for a moment and never waits; polls sleep on a channel of their endpoint.
+//! The one shared piece of state: the index, what was rendered from it, who waits for which endpoint, and what the applied
+//! manifests said. Every method takes the lock for a moment and never waits; polls sleep on a channel of their endpoint.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tidegate_core::name::Uid;
+use tidegate_core::name::{Digest, Uid};
 use tokio::sync::watch;
 
-use super::index::{Changed, EndpointKey, Index, Key, Kind, Object};
+use super::index::{Changed, EndpointKey, Index, Key, Kind, Object, Reported};
 use super::manifest::Rendered;
 
 /// What is served now, and to whom a change matters.
@@ -22,6 +22,15 @@ struct State {
     rendered: HashMap<EndpointKey, Arc<Rendered>>,
     /// Only of endpoints with a [`Subscription`].
     waiting: HashMap<EndpointKey, watch::Sender<()>>,
+    /// Of the manifests that statuses name as applied, as far as they were rendered here.
+    applied: HashMap<EndpointKey, Said>,
+}
+
+/// What a manifest said apart from the fleet part.
+#[derive(Debug, Clone, Copy)]
+struct Said {
+    manifest: Digest,
+    rest: Digest,
 }
 
 /// A place among those who wait for changes of one endpoint. The last one to leave leaves nothing behind.
@@ -38,7 +47,11 @@ pub struct Subscription<'a> {
 impl Served {
     /// An object was added or changed: wakes those whose manifest it touches.
     pub fn apply(&self, object: Object) {
+        let applied = applied(&object);
         self.change(|index| index.apply(object));
+        if let Some((key, manifest)) = applied {
+            self.remember(&key, manifest);
+        }
     }
 
     /// An object is gone: wakes those whose manifest it touched.
@@ -57,7 +70,29 @@ impl Served {
         self.lock().index.endpoint_uid(key).cloned()
     }
 
-    /// What this endpoint receives now; `None` if it does not exist or its placement is not signed yet.
+    /// What the status of this endpoint says that gateways write; `None` if the endpoint does not exist.
+    #[must_use]
+    pub fn reported(&self, key: &EndpointKey) -> Option<Arc<Reported>> {
+        self.lock().index.reported(key).cloned()
+    }
+
+    /// Is this the uid of a request of this endpoint, or of a policy that selects it?
+    #[must_use]
+    pub fn concerns(&self, key: &EndpointKey, uid: &Uid) -> bool {
+        self.lock().index.concerns(key, uid)
+    }
+
+    /// Do these two manifests of the endpoint differ in nothing but the fleet part? `before` is the one that its status names, `now`
+    /// the one that its agent reports. False too if this gateway does not know both.
+    #[must_use]
+    pub fn only_fleet_differs(&self, key: &EndpointKey, before: Digest, now: Digest) -> bool {
+        self.remember(key, before);
+        let rendered = self.manifest(key).filter(|rendered| rendered.digest() == now);
+        let said = self.lock().applied.get(key).copied().filter(|said| said.manifest == before);
+        rendered.zip(said).is_some_and(|(rendered, said)| rendered.rest() == said.rest)
+    }
+
+    /// What this endpoint receives now; `None` if it does not exist, or its placement or the fleet part is not signed yet.
     #[must_use]
     pub fn manifest(&self, key: &EndpointKey) -> Option<Arc<Rendered>> {
         let mut state = self.lock();
@@ -90,15 +125,39 @@ impl Served {
         let mut state = self.lock();
         for key in change(&mut state.index) {
             state.rendered.remove(&key);
+            if state.index.endpoint_uid(&key).is_none() {
+                state.applied.remove(&key);
+            }
             if let Some(sender) = state.waiting.get(&key) {
                 sender.send_replace(());
             }
         }
     }
 
+    /// Keeps what this manifest said, which the status names as applied, if it is what the endpoint receives now.
+    fn remember(&self, key: &EndpointKey, manifest: Digest) {
+        if self.lock().applied.get(key).is_some_and(|said| said.manifest == manifest) {
+            return;
+        }
+        let rendered = self.manifest(key).filter(|rendered| rendered.digest() == manifest);
+        let rest = rendered.map(|rendered| rendered.rest());
+        self.lock().applied.extend(rest.map(|rest| (key.clone(), Said { manifest, rest })));
+    }
+
     /// Poisoning is ignored: a handler that panics only reads, and a feed that panics ends the process.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The manifest that the status of an endpoint names as applied.
+fn applied(object: &Object) -> Option<(EndpointKey, Digest)> {
+    match object {
+        Object::Endpoint(endpoint) => {
+            let manifest = endpoint.reported.applied.as_ref()?.manifest.parse().ok()?;
+            Some((EndpointKey { fleet: endpoint.fleet.clone(), name: endpoint.name.clone() }, manifest))
+        }
+        Object::Fleet(_) | Object::Policy(_) | Object::Request(_) => None,
     }
 }
 
@@ -138,7 +197,8 @@ mod tests {
 
     fn endpoint(uid: &str) -> Object {
         let EndpointKey { fleet, name } = key();
-        Object::Endpoint(EndpointObject { fleet, name, uid: uid.parse().unwrap(), signed: None })
+        let uid = uid.parse().unwrap();
+        Object::Endpoint(EndpointObject { fleet, name, uid, agent: None, reported: Arc::default(), signed: None })
     }
 
     #[test]

@@ -1,9 +1,15 @@
 //! Every rule and bound of the kinds: one object that passes beside one that is refused, and what the person is told.
 
+mod bounds;
 mod columns;
 mod endpoint;
+mod fleet;
+mod lock;
+mod place;
 mod policy;
 mod request;
+mod sample;
+mod whole;
 
 use std::fmt::Debug;
 
@@ -49,12 +55,9 @@ async fn admin() -> Result<&'static Identity> {
 }
 
 fn object(resource: &ApiResource, spec: &Value) -> Result<DynamicObject> {
-    let object = json!({
-        "apiVersion": resource.api_version,
-        "kind": resource.kind,
-        "metadata": {"generateName": "case-", "namespace": "default"},
-        "spec": spec,
-    });
+    // A Fleet has one name only.
+    let name = if resource.kind == "Fleet" { json!({"name": "fleet"}) } else { json!({"generateName": "case-"}) };
+    let object = json!({"apiVersion": resource.api_version, "kind": resource.kind, "metadata": name, "spec": spec});
     serde_json::from_value(object).with_context(|| format!("not an object: {spec}"))
 }
 

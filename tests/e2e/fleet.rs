@@ -11,7 +11,7 @@ use kube::api::{ListParams, PostParams};
 use kube::{Api, ResourceExt};
 use serde_json::json;
 use tidegate_api::names::{DECISION_PREFIX, SIGNER_NAME};
-use tidegate_api::{Decision, ElevationRequest, JitPolicy, ManagedEndpoint};
+use tidegate_api::{self as api, Decision, ElevationRequest, JitPolicy, Lock, ManagedEndpoint};
 use tidegate_test_support::{Gateway, Identity, Namespace, Said, clock, eventually, objects};
 
 use crate::agent::{SOON, Watching};
@@ -46,6 +46,7 @@ impl<'a> Fleet<'a> {
         let bob = namespace.person("bob@corp", "tidegate-approver").await?;
         let carol = namespace.person("carol@corp", "tidegate-endpoint-admin").await?;
         let fleet = Self { installation, namespace, alice, bob, carol };
+        fleet.fleets().await?.create(&PostParams::default(), &objects::fleet(16)?).await?;
         fleet.may_approve_certificates(&fleet.carol).await?;
         fleet.policies().await?.create(&PostParams::default(), &objects::policy_on_request(POLICY)?).await?;
         let endpoint = objects::endpoint(ENDPOINT, "alice@corp", "alice")?;
@@ -78,6 +79,29 @@ impl<'a> Fleet<'a> {
     /// Its endpoints.
     pub async fn endpoints(&self) -> Result<Api<ManagedEndpoint>> {
         Ok(Api::namespaced(self.admin().client().await?, self.name()))
+    }
+
+    /// Its settings.
+    pub async fn fleets(&self) -> Result<Api<api::Fleet>> {
+        Ok(Api::namespaced(self.admin().client().await?, self.name()))
+    }
+
+    /// Its locks.
+    pub async fn locks(&self) -> Result<Api<Lock>> {
+        Ok(Api::namespaced(self.admin().client().await?, self.name()))
+    }
+
+    /// An administrator locks: `spec` as people write it.
+    pub async fn lock(&self, name: &str, spec: serde_json::Value) -> Result<()> {
+        let lock =
+            json!({"apiVersion": "tidegate.dev/v1alpha1", "kind": "Lock", "metadata": {"name": name}, "spec": spec});
+        self.locks().await?.create(&PostParams::default(), &serde_json::from_value(lock)?).await?;
+        Ok(())
+    }
+
+    /// An administrator adds a policy for every account on the endpoint: `access` as people write it.
+    pub async fn policy(&self, name: &str, access: serde_json::Value) -> Result<JitPolicy> {
+        Ok(self.policies().await?.create(&PostParams::default(), &objects::policy(name, access)?).await?)
     }
 
     /// What a cluster administrator gives those who enrol endpoints: certificates are cluster-scoped.

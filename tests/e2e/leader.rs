@@ -43,7 +43,11 @@ async fn a_controller_that_dies_between_decision_and_write_changes_nothing_about
     assert!(status.signed.is_some());
     agent.started("er-1", SOON).await?;
     assert_eq!(agent.all("started", "er-1").len(), 1);
-    assert_eq!(writes::by("controller", &fleet, "er-1")?, ["update status", "patch", "update status"], "nothing twice");
+    let applied = ["wait", "--for=condition=Applied", "er/er-1", "--timeout=30s"];
+    fleet.kubectl(&fleet.alice, &applied).await?.ok()?;
+    // Pending, the finalizer, Active, and the endpoint's word.
+    let expected = ["update status", "patch", "update status", "update status"];
+    assert_eq!(writes::by("controller", &fleet, "er-1")?, expected, "nothing twice");
     let told = |controller: &Controller| {
         let lines = controller.process.stdout.lines();
         lines.iter().filter(|line| line.contains("\"event\":\"Activated\"") && line.contains(fleet.name())).count()

@@ -2,6 +2,7 @@
 //! server. The walkthroughs of the architecture are tests here.
 
 mod agent;
+mod ahead;
 mod enrolment;
 mod expiry;
 mod fleet;
@@ -10,8 +11,11 @@ mod grant;
 mod guard;
 mod installation;
 mod leader;
+mod limits;
+mod locks;
 mod people;
 mod poll;
 mod revocation;
 mod rights;
+mod stages;
 mod writes;

@@ -38,7 +38,7 @@ async fn a_further_login_of_the_person_does_not_count() -> Result<()> {
     fleet.ask("er-1", "5m").await?;
     fleet.in_state("er-1", "Pending", SOON).await?;
 
-    for (slot, who, why) in [(1, &further, "is the person behind \"alice\""), (2, &owner, "owns ws-042")] {
+    for (slot, who, why) in [(1, &further, "is alice@corp under another name"), (2, &owner, "owns ws-042")] {
         // The API server cannot know; it lets both pass.
         fleet.decide(who, "er-1", "approve").await?;
         let decision = fleet.decision("er-1", slot).await?;

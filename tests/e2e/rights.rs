@@ -7,11 +7,12 @@ use anyhow::{Context, Result, anyhow, ensure};
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use k8s_openapi::api::rbac::v1::{ClusterRole, PolicyRule, Role};
 use kube::Api;
-use kube::api::{DeleteParams, Patch, PatchParams};
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
+use tidegate_api::JitPolicy;
 use tidegate_api::names::{CONTROLLER, GATEWAY};
 use tidegate_test_support::servers::SYSTEM_NAMESPACE;
-use tidegate_test_support::{ControlPlane, Controller, Gateway, eventually};
+use tidegate_test_support::{ControlPlane, Controller, Gateway, eventually, objects};
 use tokio::sync::OnceCell;
 
 use crate::agent::SOON;
@@ -19,7 +20,11 @@ use crate::fleet::Fleet;
 use crate::installation::{Installation, READY};
 
 /// Rights that this story cannot use, and why they are needed.
-const ELSEWHERE: [(&str, &str); 3] = [
+const ELSEWHERE: [(&str, &str); 4] = [
+    (
+        "tidegate-controller: create tidegate.dev/fleets",
+        "asked beside patch when an object that is not there is applied",
+    ),
     ("tidegate-controller: get /namespaces", "for a namespace that its watch has not shown yet"),
     (
         "tidegate-controller: sign certificates.k8s.io/signers tidegate.dev/endpoint",
@@ -56,6 +61,10 @@ async fn no_call_of_controller_and_gateway_is_denied_and_no_right_of_theirs_is_u
     agent.started("er-1", SOON).await?;
     fleet.requests().await?.delete("er-1", &DeleteParams::default()).await?;
     agent.ended("er-1", SOON).await?;
+    fleet.lock("freeze", json!({"target": {}, "effect": "DeclineNew"})).await?;
+    let fleetless = installation.control_plane.namespace("fleetless").await?;
+    let policies: Api<JitPolicy> = Api::namespaced(fleet.admin().client().await?, fleetless.name());
+    policies.create(&PostParams::default(), &objects::policy_on_request("any")?).await?;
     installation.controller.process.kill9()?;
     damage(&fleet).await?;
     let next = Controller::start(installation.control_plane).await?;

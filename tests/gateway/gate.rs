@@ -9,7 +9,7 @@ use prometheus::IntGauge;
 use tempfile::TempDir;
 use tidegate::clock;
 use tidegate::gateway::index::{EndpointKey, Key, Object};
-use tidegate::gateway::{App, Enroller, Limits, Listener, Served, Tls, Trust, Waits, router};
+use tidegate::gateway::{App, Enroller, Limits, Listener, Reporter, Served, Tls, Trust, Waits, router};
 use tidegate::metrics::{GatewayMetrics, Metrics};
 use tidegate::runtime::Readiness;
 use tidegate_core::interval::Instant;
@@ -22,11 +22,15 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::csr_store::CsrStore;
-use crate::objects::{TRUST_DOMAIN, fleet};
+use crate::endpoint_store::EndpointStore;
+use crate::objects::{TRUST_DOMAIN, fleet, in_force};
 use crate::pki::{Authority, Identity};
 
 /// Nothing in these tests takes longer, unless it is broken.
 pub const SOON: Duration = Duration::from_secs(10);
+
+/// How long a report waits for the API server.
+const REPORT_WAIT: Duration = Duration::from_secs(1);
 
 const WATCHED: &str = "managedendpoints";
 
@@ -37,6 +41,7 @@ pub struct Gate {
     pub registry: Metrics,
     pub metrics: GatewayMetrics,
     pub csrs: CsrStore,
+    pub endpoints: EndpointStore,
     pub stopping: CancellationToken,
     pub running: JoinHandle<()>,
     pub tls: Arc<Tls>,
@@ -52,7 +57,18 @@ impl Gate {
 
     /// The same; clients may take so much.
     pub async fn limited(limits: Limits, objects: impl IntoIterator<Item = Object>) -> Self {
-        let gate = Self::start_limited(Duration::from_secs(55), limits).await;
+        let endpoints = EndpointStore::new();
+        let reporter = Reporter::new(endpoints.client(), REPORT_WAIT);
+        let gate = Self::start_limited(Duration::from_secs(55), limits, endpoints, reporter).await;
+        objects.into_iter().for_each(|object| gate.served.apply(object));
+        gate.becomes_ready();
+        gate
+    }
+
+    /// Ready, with these objects; reports are written through this client.
+    pub async fn writing(client: kube::Client, objects: impl IntoIterator<Item = Object>) -> Self {
+        let (hold, limits) = (Duration::from_secs(55), Limits::default());
+        let gate = Self::start_limited(hold, limits, EndpointStore::new(), Reporter::new(client, SOON)).await;
         objects.into_iter().for_each(|object| gate.served.apply(object));
         gate.becomes_ready();
         gate
@@ -60,10 +76,13 @@ impl Gate {
 
     /// Not ready yet.
     pub async fn start(poll_hold: Duration) -> Self {
-        Self::start_limited(poll_hold, Limits::default()).await
+        let endpoints = EndpointStore::new();
+        let reporter = Reporter::new(endpoints.client(), REPORT_WAIT);
+        Self::start_limited(poll_hold, Limits::default(), endpoints, reporter).await
     }
 
-    async fn start_limited(poll_hold: Duration, limits: Limits) -> Self {
+    /// Its fleet part names the first versions of dev-tools and ops-tools.
+    async fn start_limited(poll_hold: Duration, limits: Limits, endpoints: EndpointStore, reporter: Reporter) -> Self {
         // One of many tests in this process is the first.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let authority = Authority::new("the test's authority");
@@ -73,6 +92,7 @@ impl Gate {
         let metrics = GatewayMetrics::new(&registry).unwrap();
         let tls = Arc::new(Tls::load(folder.path()).unwrap());
         let served = Arc::new(Served::default());
+        served.apply(in_force(1, &[("dev-tools", 1), ("ops-tools", 1)]));
         let readiness = Arc::new(Readiness::new(&[WATCHED]));
         let csrs = CsrStore::new();
         let stopping = CancellationToken::new();
@@ -81,6 +101,7 @@ impl Gate {
             readiness: Arc::clone(&readiness),
             trust: Arc::new(Trust::load(folder.path()).unwrap()),
             enroller: Enroller::new(csrs.client(), Waits { first: Duration::from_millis(50), later: SOON * 2 }),
+            reporter,
             metrics: metrics.clone(),
             poll_hold,
             stopping: stopping.clone(),
@@ -90,7 +111,20 @@ impl Gate {
         let (router, metrics) = (router(Arc::new(app)), metrics);
         let listener = Listener { tcp, tls: Arc::clone(&tls), router, metrics: metrics.clone(), limits };
         let running = tokio::spawn(listener.serve(stopping.clone()));
-        Self { address, authority, served, registry, metrics, csrs, stopping, running, tls, folder, readiness }
+        Self {
+            address,
+            authority,
+            served,
+            registry,
+            metrics,
+            csrs,
+            endpoints,
+            stopping,
+            running,
+            tls,
+            folder,
+            readiness,
+        }
     }
 
     pub fn becomes_ready(&self) {
@@ -150,7 +184,7 @@ pub fn write_files(folder: &TempDir, authority: &Authority, server: &Identity) {
     let key = authority.signing_key();
     let trusted = TrustedKey {
         public_key: key.public_key(),
-        roles: [PartKind::Placement, PartKind::Policy, PartKind::Grant].into(),
+        roles: [PartKind::Placement, PartKind::Fleet, PartKind::Policy, PartKind::Grant].into(),
         expiration_time: Instant::MAX,
     };
     let now = Instant::from_second(1_000);

@@ -5,6 +5,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, Request};
 use http_body_util::Full;
+use tidegate::gateway::index::Key;
+use tidegate_core::grant::Requires;
 use tidegate_core::manifest::etag;
 use tidegate_core::refusal::RefusalCode;
 use tidegate_core::state::State;
@@ -12,7 +14,7 @@ use tidegate_core::wire::{Have, Rejected, SnapshotBody};
 
 use crate::client::{Answer, Connection, Protocol, call, poll};
 use crate::gate::{Gate, SOON};
-use crate::objects::{endpoint, part_names, policy, request, unsigned_endpoint};
+use crate::objects::{endpoint, fleet, in_force, part_names, policy, request, request_with, unsigned_endpoint};
 
 const HOLD: Duration = Duration::from_secs(55);
 const BOTH: [Protocol; 2] = [Protocol::Http1, Protocol::Http2];
@@ -50,16 +52,16 @@ async fn the_first_poll_is_answered_at_once_with_everything() {
         etag(body.manifest.get().as_bytes()),
         "the tag is the hash of the manifest's exact bytes"
     );
-    assert_eq!(body.parts.len(), 3);
+    assert_eq!(body.parts.len(), 4);
     let names: Vec<_> = part_names(&answer.json()["manifest"]).into_iter().collect();
-    assert_eq!(names, ["grant/er-1-uid", "placement", "policy/dev-tools-uid"]);
+    assert_eq!(names, ["fleet", "grant/er-1-uid", "placement", "policy/dev-tools-uid"]);
 }
 
 #[tokio::test]
 async fn an_endpoint_sees_nothing_of_another() {
     let gate = gate().await;
     let answer = call(&gate, Some(&gate.identity("ws-2")), poll(None, HOLD)).await;
-    assert_eq!(part_names(&answer.json()["manifest"]).into_iter().collect::<Vec<_>>(), ["placement"]);
+    assert_eq!(part_names(&answer.json()["manifest"]).into_iter().collect::<Vec<_>>(), ["fleet", "placement"]);
     assert_eq!(answer.json()["manifest"]["requests"], serde_json::json!([]));
 }
 
@@ -128,7 +130,7 @@ async fn a_refusal_is_counted_once_by_its_code_however_often_it_is_said() {
         assert_eq!(call(&gate, Some(&identity), poll).await.status, 304);
     }
     gate.assert_metric("tidegate_gateway_rejected_total{code=\"wrong_key\"} 1");
-    gate.served.apply(policy("dev-tools", 2, "dev"));
+    gate.served.apply(in_force(2, &[("dev-tools", 1)]));
     let tag = first(&gate).await.etag();
     let poll = refusing(None, &tag, RefusalCode::WrongKey, Duration::ZERO);
     assert_eq!(call(&gate, Some(&identity), poll).await.status, 304);
@@ -143,7 +145,7 @@ async fn parts_that_the_agent_has_are_left_out() {
     again.headers_mut().insert("tidegate-have", Have::of(body.parts.keys()).to_string().parse().unwrap());
     let answer = call(&gate, Some(&gate.identity("ws-1")), again).await;
     assert_eq!(answer.json()["parts"], serde_json::json!({}));
-    assert_eq!(answer.json()["manifest"]["parts"].as_array().unwrap().len(), 3);
+    assert_eq!(answer.json()["manifest"]["parts"].as_array().unwrap().len(), 4);
 }
 
 #[tokio::test]
@@ -172,6 +174,7 @@ async fn a_held_poll_sleeps_through_changes_of_others() {
         gate.waiters(1).await;
         gate.served.apply(request("er-2", "ws-2", "uid-2", State::Active));
         gate.served.apply(policy("dev-tools", 1, "dev"));
+        gate.served.apply(policy("dev-tools", 2, "dev"));
         // Every wake-up so far has been handled once a call on another connection is answered.
         first(&gate).await;
         gate.waiters(1).await;
@@ -240,6 +243,45 @@ async fn an_endpoint_without_signed_placement_waits_with_503() {
 }
 
 #[tokio::test]
+async fn without_a_signed_fleet_part_there_is_503_and_never_an_empty_snapshot() {
+    let gate = gate().await;
+    gate.served.delete(&Key::Fleet(fleet()));
+    let answer = first(&gate).await;
+    assert_eq!((answer.status.as_u16(), answer.problem().as_str()), (503, "NotReady"));
+    gate.served.apply(in_force(2, &[]));
+    assert_eq!(first(&gate).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_held_poll_wakes_when_the_fleet_part_is_signed_anew() {
+    let gate = gate().await;
+    let tag = first(&gate).await.etag();
+    let mut agent = Connection::open(&gate, Some(&gate.identity("ws-1")), Protocol::Http2).await.unwrap();
+    let (answer, ()) = tokio::join!(agent.send(poll(Some(&tag), HOLD)), async {
+        gate.waiters(1).await;
+        gate.served.apply(in_force(2, &[("dev-tools", 1)]));
+    });
+    let answer = answer.unwrap();
+    assert_eq!(answer.status, 200);
+    assert_ne!(answer.etag(), tag);
+}
+
+#[tokio::test]
+async fn a_held_poll_wakes_when_the_fleet_part_has_caught_up_with_a_grant() {
+    let gate = gate().await;
+    let newer = Requires { placement: 1, fleet: 2 };
+    gate.served.apply(request_with("er-2", "ws-1", "uid-1", State::Active, newer));
+    let answer = first(&gate).await;
+    assert!(!part_names(&answer.json()["manifest"]).contains("grant/er-2-uid"), "an agent would refuse it");
+    let mut agent = Connection::open(&gate, Some(&gate.identity("ws-1")), Protocol::Http1).await.unwrap();
+    let (answer, ()) = tokio::join!(agent.send(poll(Some(&answer.etag()), HOLD)), async {
+        gate.waiters(1).await;
+        gate.served.apply(in_force(2, &[("dev-tools", 1)]));
+    });
+    assert!(part_names(&answer.unwrap().json()["manifest"]).contains("grant/er-2-uid"));
+}
+
+#[tokio::test]
 async fn a_poll_ends_with_403_when_its_endpoint_is_created_anew() {
     let gate = gate().await;
     let tag = first(&gate).await.etag();
@@ -278,7 +320,7 @@ async fn every_held_poll_of_an_endpoint_wakes() {
     let polls = agents.iter_mut().map(|agent| agent.send(poll(Some(&tag), HOLD)));
     let (answers, ()) = tokio::join!(tokio::time::timeout(SOON, futures::future::join_all(polls)), async {
         gate.waiters(8).await;
-        gate.served.apply(policy("dev-tools", 2, "dev"));
+        gate.served.apply(in_force(2, &[("dev-tools", 1)]));
     });
     assert!(answers.unwrap().into_iter().all(|answer| answer.unwrap().status == 200));
     gate.waiters(0).await;

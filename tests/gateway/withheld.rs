@@ -6,13 +6,16 @@ use tidegate_core::manifest::{Manifest, PartEntry, PartName};
 use tidegate_core::state::State;
 use tidegate_core::wire::{Have, SnapshotBody, limit};
 
-use crate::objects::{endpoint, fleet, policy, request, uid};
+use crate::objects::{endpoint, fleet, in_force, policy, request, uid};
 
 /// Their entries alone have more than 256 KiB.
 const MANY: usize = 2_200;
 
 fn served(objects: impl IntoIterator<Item = Object>) -> Served {
     let served = Served::default();
+    let names: Vec<String> = (0..MANY).map(|number| format!("policy-{number:04}")).collect();
+    let named = names.iter().map(String::as_str).chain(["dev-tools"]).map(|name| (name, 1));
+    served.apply(in_force(1, &named.collect::<Vec<_>>()));
     objects.into_iter().for_each(|object| served.apply(object));
     served
 }
@@ -38,9 +41,11 @@ fn policies_that_do_not_fit_are_withheld_from_the_end_of_their_names_and_grants_
     let body = body(&served);
     let manifest = manifest(&body);
     assert!(
-        manifest.part(&PartName::Placement).is_some() && manifest.part(&PartName::Grant(uid("er-1-uid"))).is_some()
+        manifest.part(&PartName::Placement).is_some()
+            && manifest.part(&PartName::Fleet).is_some()
+            && manifest.part(&PartName::Grant(uid("er-1-uid"))).is_some()
     );
-    let kept = manifest.parts.len() - 2;
+    let kept = manifest.parts.len() - 3;
     for number in 0..MANY {
         let name = PartName::Policy(uid(&format!("policy-{number:04}-uid")));
         assert_eq!(manifest.part(&name).is_some(), number < kept, "policy {number} of {kept}");
@@ -77,7 +82,7 @@ fn grants_that_do_not_fit_are_withheld_too_rather_than_everything() {
     let requests = (0..MANY).map(|number| request(&format!("er-{number:04}"), "ws-1", "uid-1", State::Active));
     let policy = policy("dev-tools", 1, "dev");
     let manifest = manifest(&body(&served(requests.chain([endpoint("ws-1", "uid-1", "dev"), policy]))));
-    assert!(manifest.part(&PartName::Placement).is_some());
+    assert!(manifest.part(&PartName::Placement).is_some() && manifest.part(&PartName::Fleet).is_some());
     assert!(manifest.part(&PartName::Grant(uid("er-0000-uid"))).is_some());
     assert!(manifest.part(&PartName::Policy(uid("dev-tools-uid"))).is_none(), "policies go first");
 }

@@ -30,6 +30,8 @@ pub enum Command {
     /// the state directory, so a restart needs neither an approval nor the network.
     ///
     /// Every right ends at its own deadline, whether or not a gateway can be reached and whatever is done to the clock.
+    /// None begins once no gateway has answered for longer than the policy's offlineTolerance, or what it serves is
+    /// older: it is shown as withheld, and begins when a gateway is back.
     ///
     /// Exit status: 0 stopped by SIGINT or SIGTERM, 1 an error, 2 wrong usage.
     #[command(after_long_help = EXAMPLES)]

@@ -5,10 +5,10 @@ use std::fmt;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use tidegate_core::elevation::Mode;
 use tidegate_core::interval::{Instant, Interval};
 use tidegate_core::manifest::RequestSummary;
 use tidegate_core::name::{Account, Digest, PolicyName, RequestName, Uid};
-use tidegate_core::policy::Mode;
 use tidegate_core::snapshot::{PartRefusal, Right, RightSource};
 use tidegate_core::state::State;
 
@@ -58,10 +58,22 @@ pub enum EndReason {
     Expired,
     /// Its part is no longer in the manifest: revoked, given back or deleted.
     Absent,
+    /// A Lock stops it; its message is beside the reason.
+    Locked,
     /// The computer was started anew: a grant that had begun does not outlive that.
     Reboot,
     /// The gateway says that this endpoint's certificate is void or that the endpoint may not be served.
     CertificateVoid,
+}
+
+/// Why a right that holds does not begin here. May grow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Obstacle {
+    /// The wall clock is behind signed time.
+    Clock,
+    /// No gateway has answered, or the newest fleet part is older, than the policy's `offlineTolerance` allows.
+    Offline,
 }
 
 /// One thing that happened.
@@ -72,6 +84,14 @@ pub enum Event {
     Upcoming(RightReport),
     /// A right holds from now on (or was found to hold when the agent started).
     Started(RightReport),
+    /// A right holds, but does not begin here for now. It begins as soon as nothing stands in the way.
+    Withheld {
+        /// The right.
+        #[serde(flatten)]
+        right: RightReport,
+        /// What stands in the way.
+        reason: Obstacle,
+    },
     /// A right got another interval, mode or policy.
     Changed(RightReport),
     /// A right is over.
@@ -81,6 +101,9 @@ pub enum Event {
         right: RightReport,
         /// Why.
         reason: EndReason,
+        /// The Lock's message, for people; empty where there is none.
+        #[serde(skip_serializing_if = "String::is_empty")]
+        message: String,
     },
     /// A request of this endpoint is new or in another state.
     Request {
@@ -185,6 +208,16 @@ impl From<&Right> for RightReport {
     }
 }
 
+impl Source {
+    /// The policy that gave it, or under which it was approved.
+    #[must_use]
+    pub fn policy(&self) -> &PolicyName {
+        match self {
+            Self::Grant { policy, .. } | Self::Policy { policy, .. } => policy,
+        }
+    }
+}
+
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -208,8 +241,20 @@ impl EndReason {
         match self {
             Self::Expired => "expired: its end is reached",
             Self::Absent => "absent: revoked, given back or deleted",
+            Self::Locked => "locked: an administrator stopped this access",
             Self::Reboot => "reboot: a grant that had begun ends with the boot",
             Self::CertificateVoid => "certificate void: the gateway no longer serves this endpoint",
+        }
+    }
+}
+
+impl Obstacle {
+    /// The obstacle in words, for people.
+    #[must_use]
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::Clock => "clock: it is behind signed time; set it right",
+            Self::Offline => "offline: no gateway answers, or what it serves is too old; connect this computer",
         }
     }
 }
@@ -269,7 +314,11 @@ impl Event {
             Self::Upcoming(right) => ("upcoming", right.to_string()),
             Self::Started(right) => ("started", right.to_string()),
             Self::Changed(right) => ("changed", right.to_string()),
-            Self::Ended { right, reason } => ("ended", format!("{right}  {}", reason.text())),
+            Self::Withheld { right, reason } => ("withheld", format!("{right}  {}", reason.text())),
+            Self::Ended { right, reason, message } => {
+                let said = if message.is_empty() { String::new() } else { format!(": {message}") };
+                ("ended", format!("{right}  {}{said}", reason.text()))
+            }
             Self::Request { request, account, state, message, .. } => {
                 ("request", format!("{account}  {request}  {state}  {message}"))
             }
@@ -323,7 +372,7 @@ mod tests {
     #[test]
     fn the_json_line_has_the_documented_fields() {
         let at: Timestamp = "2026-11-22T11:00:00.0421Z".parse().unwrap();
-        let event = Event::Ended { right: right(), reason: EndReason::Expired };
+        let event = Event::Ended { right: right(), reason: EndReason::Expired, message: String::new() };
         assert_eq!(
             event.to_json(at),
             concat!(
@@ -336,12 +385,27 @@ mod tests {
 
     #[test]
     fn the_line_for_people_says_who_what_and_why() {
-        let event = Event::Ended { right: right(), reason: EndReason::Absent };
+        let event = Event::Ended { right: right(), reason: EndReason::Absent, message: String::new() };
         assert_eq!(
             event.to_line("2026-11-22T10:30:00.9Z".parse().unwrap()),
             "2026-11-22T10:30:00Z  ended       alice  request fix-disk (policy dev-tools)  AnyApplication  \
              2026-11-22T10:00:00Z to 2026-11-22T11:00:00Z  absent: revoked, given back or deleted"
         );
+    }
+
+    #[test]
+    fn a_lock_is_told_with_its_message_and_what_is_withheld_with_what_to_do() {
+        let at = Timestamp::UNIX_EPOCH;
+        let message = "stolen laptop, call 4711".to_owned();
+        let locked = Event::Ended { right: right(), reason: EndReason::Locked, message };
+        assert!(locked.to_json(at).ends_with(r#""reason":"locked","message":"stolen laptop, call 4711"}"#));
+        assert!(
+            locked.to_line(at).ends_with("  locked: an administrator stopped this access: stolen laptop, call 4711")
+        );
+        let withheld = Event::Withheld { right: right(), reason: Obstacle::Offline };
+        assert!(withheld.to_json(at).contains(r#""event":"withheld","account":"alice""#), "{}", withheld.to_json(at));
+        assert!(withheld.to_json(at).ends_with(r#""reason":"offline"}"#));
+        assert!(withheld.to_line(at).ends_with("connect this computer"), "{}", withheld.to_line(at));
     }
 
     #[test]

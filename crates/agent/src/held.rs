@@ -1,13 +1,12 @@
 //! What is in force: the last accepted snapshot and the floors, in memory and on disk. Everything that enters passes
 //! core's `accept`; everything that a manifest no longer names leaves, even if that manifest is refused.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use tidegate_core::floor::Floors;
 use tidegate_core::keyring::KeyRing;
-use tidegate_core::manifest::PartName;
+use tidegate_core::manifest::{PartEntry, PartName};
 use tidegate_core::name::Digest;
 use tidegate_core::refusal::RefusalCode;
 use tidegate_core::snapshot::{Acceptance, Me, PartRefusal, Snapshot, accept};
@@ -22,8 +21,18 @@ pub struct Held {
     floors: Floors,
     snapshot: Option<Arc<Snapshot>>,
     /// The manifest that is applied exactly; none once something of it was dropped.
-    etag: Option<String>,
+    applied: Option<Applied>,
     refused: Vec<PartRefusal>,
+}
+
+/// A manifest that is applied exactly.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Applied {
+    /// Its ETag, quoted: what the gateway calls it.
+    pub etag: String,
+    /// SHA-256 of its bytes as they came.
+    pub digest: Digest,
 }
 
 /// Why a manifest is not in force. What it does not name was dropped nevertheless.
@@ -40,7 +49,7 @@ pub struct NotTaken {
 #[serde(deny_unknown_fields)]
 struct Stored {
     /// None where a part was refused: another version may understand it, so it has to come again.
-    etag: Option<String>,
+    applied: Option<Applied>,
     body: SnapshotBody,
 }
 
@@ -51,7 +60,7 @@ impl Held {
     /// The disk cannot be read.
     pub fn open(store: Arc<Store>) -> Result<Self, StoreError> {
         let floors = store.read_json(Entry::Floors)?.unwrap_or_default();
-        Ok(Self { store, floors, snapshot: None, etag: None, refused: Vec::new() })
+        Ok(Self { store, floors, snapshot: None, applied: None, refused: Vec::new() })
     }
 
     /// Puts in force what an earlier run left, verified again. A snapshot that does not verify is kept aside and counts
@@ -60,13 +69,13 @@ impl Held {
     /// # Errors
     /// The disk cannot be read or, where the floors were lost, written.
     pub fn restore(&mut self, ring: &KeyRing, me: &Me) -> Result<(), StoreError> {
-        let Some(Stored { etag, body }) = self.store.read_json(Entry::Snapshot)? else { return Ok(()) };
+        let Some(Stored { applied, body }) = self.store.read_json(Entry::Snapshot)? else { return Ok(()) };
         match accept(&body, ring, me, None, &self.floors) {
             Ok(Acceptance { snapshot, floors, refused }) => {
                 if floors != self.floors {
                     self.store.write_json(Entry::Floors, &floors)?;
                 }
-                self.etag = etag.filter(|_| refused.is_empty());
+                self.applied = applied.filter(|_| refused.is_empty());
                 (self.snapshot, self.floors, self.refused) = (Some(Arc::new(snapshot)), floors, refused);
             }
             Err(refusal) => self.store.set_aside(Entry::Snapshot, &refusal.to_string()),
@@ -83,24 +92,49 @@ impl Held {
         let accepted = match accept(body, ring, me, self.snapshot.as_deref(), &self.floors) {
             Ok(accepted) => accepted,
             Err(refusal) => {
-                if let Some(named) = &refusal.named {
-                    self.keep_named(named);
+                if let Some(left) = refusal.left {
+                    self.leave(*left);
                 }
                 return Err(NotTaken { code: Some(refusal.code), message: refusal.message });
             }
         };
-        if let Err(e) = self.persist(&etag, &accepted) {
-            self.keep_named(&accepted.snapshot.manifest.parts.iter().map(|entry| entry.name.clone()).collect());
-            return Err(NotTaken { code: None, message: format!("it cannot be stored: {e}") });
+        let applied = Applied { etag, digest: Digest::of(body.manifest.get().as_bytes()) };
+        if let Err(e) = self.persist(Some(&applied), &accepted) {
+            let message = format!("it cannot be stored: {e}");
+            self.ends_only(accepted);
+            return Err(NotTaken { code: None, message });
         }
         (self.snapshot, self.floors) = (Some(Arc::new(accepted.snapshot)), accepted.floors);
-        (self.etag, self.refused) = (Some(etag), accepted.refused);
+        (self.applied, self.refused) = (Some(applied), accepted.refused);
         Ok(())
+    }
+
+    /// What a refused manifest leaves of what was in force. Ending needs no disk: a restart is what reads it.
+    fn leave(&mut self, left: Acceptance) {
+        if self.snapshot.as_deref() == Some(&left.snapshot) {
+            return;
+        }
+        if let Err(e) = self.persist(None, &left) {
+            tracing::error!("{e}: a restart may show again what is over");
+        }
+        self.refused.retain(|refused| left.snapshot.manifest.part(&refused.name).is_some());
+        (self.snapshot, self.floors, self.applied) = (Some(Arc::new(left.snapshot)), left.floors, None);
+    }
+
+    /// Of a snapshot that cannot be stored only what ends something is used: its view of the fleet, on what was in force before.
+    fn ends_only(&mut self, accepted: Acceptance) {
+        let held = self.snapshot.as_ref().map(|held| held.manifest.clone());
+        let is_held = |entry: &&PartEntry| {
+            let before = held.as_ref().and_then(|held| held.part(&entry.name));
+            matches!(entry.name, PartName::Placement | PartName::Fleet) || before == Some(entry)
+        };
+        let names = accepted.snapshot.manifest.parts.iter().filter(is_held).map(|entry| entry.name.clone()).collect();
+        (self.snapshot, self.applied) = (Some(Arc::new(accepted.snapshot.keep_named(&names))), None);
     }
 
     /// Drops everything. The floors stay: they belong to objects, not to a certificate.
     pub fn clear(&mut self) {
-        (self.snapshot, self.etag, self.refused) = (None, None, Vec::new());
+        (self.snapshot, self.applied, self.refused) = (None, None, Vec::new());
         if let Err(e) = self.store.remove(Entry::Snapshot) {
             tracing::error!("{e}: a restart may show again what is over");
         }
@@ -115,7 +149,13 @@ impl Held {
     /// The ETag of the manifest that is applied exactly.
     #[must_use]
     pub fn etag(&self) -> Option<&str> {
-        self.etag.as_deref()
+        self.applied.as_ref().map(|applied| applied.etag.as_str())
+    }
+
+    /// The digest of the manifest that is applied exactly.
+    #[must_use]
+    pub fn digest(&self) -> Option<Digest> {
+        self.applied.as_ref().map(|applied| applied.digest)
     }
 
     /// Parts of it that count as absent.
@@ -130,27 +170,11 @@ impl Held {
         self.snapshot.iter().flat_map(|snapshot| snapshot.envelopes.keys()).collect()
     }
 
-    fn keep_named(&mut self, named: &BTreeSet<PartName>) {
-        let Some(snapshot) = &self.snapshot else { return };
-        let kept = snapshot.keep_named(named);
-        if kept.envelopes.len() == snapshot.envelopes.len() {
-            return;
-        }
-        let stored = kept.to_body().map_err(|e| e.to_string()).and_then(|body| {
-            self.store.write_json(Entry::Snapshot, &Stored { etag: None, body }).map_err(|e| e.to_string())
-        });
-        if let Err(e) = stored {
-            // In force is the smaller one; only a restart before the next success would read the larger one.
-            tracing::error!("{e}: a restart may show again what is over");
-        }
-        (self.snapshot, self.etag) = (Some(Arc::new(kept)), None);
-    }
-
-    fn persist(&self, etag: &str, accepted: &Acceptance) -> anyhow::Result<()> {
+    fn persist(&self, applied: Option<&Applied>, accepted: &Acceptance) -> anyhow::Result<()> {
         self.store.write_json(Entry::Floors, &accepted.floors)?;
-        let etag = accepted.refused.is_empty().then(|| etag.to_owned());
+        let applied = applied.filter(|_| accepted.refused.is_empty()).cloned();
         let body = accepted.snapshot.to_body()?;
-        Ok(self.store.write_json(Entry::Snapshot, &Stored { etag, body })?)
+        Ok(self.store.write_json(Entry::Snapshot, &Stored { applied, body })?)
     }
 }
 

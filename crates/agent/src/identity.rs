@@ -13,6 +13,7 @@ use tidegate_core::spiffe::EndpointId;
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 use zeroize::Zeroizing;
 
+use crate::about;
 use crate::args::EndpointPath;
 use crate::tls;
 use crate::trust::Trust;
@@ -125,6 +126,7 @@ impl Identity {
             trust_domain: wanted.trust_domain,
             fleet: wanted.fleet,
             endpoint: Named { name: wanted.endpoint, uid },
+            agent: about::agent(),
         };
         Ok(Self { me, not_before, not_after, chain, key })
     }

@@ -1,8 +1,10 @@
 //! The agent of one endpoint. Thin start: settings, log, runtime, exit status. It never links a Kubernetes client.
 
+mod about;
 mod args;
 mod backoff;
 mod clock;
+mod contact;
 mod deadline;
 mod enroll;
 mod event;
@@ -12,6 +14,7 @@ mod identity;
 mod network;
 mod output;
 mod poll;
+mod report;
 mod run;
 mod store;
 mod text;

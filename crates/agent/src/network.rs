@@ -1,5 +1,5 @@
 //! The network loop: trust, certificate, poll, and again. It verifies and stores what comes, hands it on as a [`View`],
-//! and reports what people must know; it decides nothing about rights.
+//! says what people must know and where reports go; it decides nothing about rights.
 
 mod bundle;
 mod credentials;
@@ -13,7 +13,7 @@ use std::time::Duration;
 use tidegate_core::interval::Instant;
 use tidegate_core::name::Digest;
 use tidegate_core::refusal::RefusalCode;
-use tidegate_core::wire::{Rejected, limit};
+use tidegate_core::wire::{Rejected, SnapshotBody, limit};
 use tokio::sync::{mpsc, watch};
 
 use self::doubt::Doubt;
@@ -26,10 +26,11 @@ use crate::gateway::{CallError, Gateway, Line};
 use crate::held::{Held, NotTaken};
 use crate::identity::Identity;
 use crate::poll::{self, Answer, Poll};
+use crate::report::Reach;
 use crate::store::{Store, StoreError};
 use crate::tls;
 use crate::trust::Trust;
-use crate::watch::View;
+use crate::watch::{RefusedManifest, View};
 
 /// An answer "unchanged" that comes sooner is not a poll that was held: pause before the next.
 const EARLY: Duration = Duration::from_secs(1);
@@ -53,12 +54,22 @@ pub struct Settings {
     pub void_patience: Duration,
 }
 
+/// Who is told what.
+#[derive(Debug)]
+pub struct Ears {
+    /// What was verified.
+    pub views: watch::Sender<Option<View>>,
+    /// What people must know.
+    pub events: mpsc::Sender<Event>,
+    /// Where reports go.
+    pub reach: watch::Sender<Option<Reach>>,
+}
+
 /// The loop's state.
 pub struct Network {
     settings: Settings,
     store: Arc<Store>,
-    views: watch::Sender<Option<View>>,
-    events: mpsc::Sender<Event>,
+    tell: Ears,
     backoff: Backoff,
     /// Index of the gateway in use.
     current: usize,
@@ -74,6 +85,10 @@ pub struct Network {
     replacing: bool,
     held: Held,
     refusals: Refusals,
+    /// The manifest refused last.
+    refused_manifest: Option<RefusedManifest>,
+    /// The boot-time of the last authenticated answer.
+    contact: Option<Duration>,
     /// The name of the CertificateSigningRequest that people were told about.
     told: Option<String>,
     /// What people were told last about the gateway.
@@ -96,23 +111,17 @@ enum Trouble {
 // === impl Network ===
 
 impl Network {
-    /// Loads what an earlier run left; a view of it is in `views` before any gateway was asked.
+    /// Loads what an earlier run left; a view of it is told before any gateway was asked.
     ///
     /// # Errors
     /// The state directory cannot be read, or belongs to another endpoint.
-    pub fn load(
-        settings: Settings,
-        store: Arc<Store>,
-        views: watch::Sender<Option<View>>,
-        events: mpsc::Sender<Event>,
-    ) -> anyhow::Result<Self> {
+    pub fn load(settings: Settings, store: Arc<Store>, tell: Ears) -> anyhow::Result<Self> {
         let backoff = Backoff::new(settings.max_backoff);
         let held = Held::open(store.clone())?;
         let mut network = Self {
             settings,
             store,
-            views,
-            events,
+            tell,
             backoff,
             current: 0,
             line: None,
@@ -124,6 +133,8 @@ impl Network {
             replacing: false,
             held,
             refusals: Refusals::default(),
+            refused_manifest: None,
+            contact: None,
             told: None,
             connection: None,
         };
@@ -180,7 +191,7 @@ impl Network {
         let Some(identity) = &self.identity else { return Ok(Duration::ZERO) };
         let me = identity.me.clone();
         let config = tls::verified(&trust.authorities, Some(identity.for_tls())).map_err(fatal)?;
-        let mut line = self.line.take().unwrap_or_else(|| Line::new(self.gateway().clone(), Arc::new(config)));
+        let mut line = self.line.take().unwrap_or_else(|| self.connect(config));
         let have = if self.refusals.want_all_parts() { Vec::new() } else { self.held.digests() };
         let parts_were_named = !have.is_empty();
         let request =
@@ -196,7 +207,8 @@ impl Network {
             Answer::Snapshot { etag, body } => {
                 let unchanged = self.held.etag() == Some(&etag);
                 let taken = self.held.take(etag.clone(), &body, &trust.ring, &me);
-                self.is_served();
+                self.is_answered();
+                self.note(&body, taken.as_ref().err());
                 match self.judged(etag, taken, Circumstances { parts_were_named, at_once }).await {
                     Next::Poll(wait) if unchanged && at_once => wait.max(self.backoff.pause(roll())),
                     Next::Poll(wait) => wait,
@@ -204,7 +216,8 @@ impl Network {
                 }
             }
             Answer::Unchanged => {
-                self.is_served();
+                self.is_answered();
+                self.publish(EndReason::Absent);
                 self.tell_connection(true, "connected").await;
                 // Newer keys, which would prove what was refused, may have come without another manifest.
                 self.trust_is_stale |= self.refusals.want_newer_keys();
@@ -219,6 +232,19 @@ impl Network {
         };
         self.line = Some(line);
         Ok(pace.next_poll.max(wait))
+    }
+
+    /// A line to the gateway in use; reports go there as well.
+    fn connect(&self, config: rustls::ClientConfig) -> Line {
+        let reach = Reach { gateway: self.gateway().clone(), tls: Arc::new(config) };
+        self.tell.reach.send_replace(Some(reach.clone()));
+        Line::new(reach.gateway, reach.tls)
+    }
+
+    /// The gateway answered a poll: that is contact, whatever it said.
+    fn is_answered(&mut self) {
+        self.contact = Some(clock::boot());
+        self.is_served();
     }
 
     /// The gateway takes the certificate.
@@ -250,22 +276,32 @@ impl Network {
         next
     }
 
+    /// Remembers what was refused, for as long as the gateway is told that it was.
+    fn note(&mut self, body: &SnapshotBody, refusal: Option<&NotTaken>) {
+        let Some(NotTaken { code: Some(code), message }) = refusal else { return };
+        let digest = Digest::of(body.manifest.get().as_bytes());
+        self.refused_manifest = Some(RefusedManifest { digest, code: *code, message: message.clone() });
+    }
+
     fn publish(&self, absence: EndReason) {
         let snapshot = self.held.snapshot().cloned();
         let issued = snapshot.as_ref().and_then(|s| s.issued_time());
         let certified = self.identity.as_ref().map(|identity| identity.not_before);
         let view = View {
             manifest: self.held.etag().unwrap_or_default().trim_matches('"').to_owned(),
+            applied: self.held.digest(),
             refused: self.held.refused().to_vec(),
+            refused_manifest: self.refused_manifest.clone().filter(|_| self.refusals.named().is_some()),
             signed: issued.max(certified).unwrap_or(Instant::from_second(0)),
+            contact: self.contact,
             snapshot,
             absence,
         };
-        self.views.send_replace(Some(view));
+        self.tell.views.send_replace(Some(view));
     }
 
     async fn tell(&self, event: Event) {
-        if self.events.send(event).await.is_err() {
+        if self.tell.events.send(event).await.is_err() {
             tracing::debug!("nobody listens any more");
         }
     }

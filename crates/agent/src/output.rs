@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use tidegate_core::interval::format_duration;
 
 use crate::args::Output;
-use crate::event::Event;
+use crate::event::{Event, Obstacle};
 use crate::text::shown;
 use crate::watch::{Row, Standing};
 
@@ -145,7 +145,8 @@ impl Standing {
         match self {
             Self::Upcoming => "upcoming",
             Self::Active => "active",
-            Self::Withheld => "withheld: clock",
+            Self::Withheld(Obstacle::Clock) => "withheld: clock",
+            Self::Withheld(Obstacle::Offline) => "withheld: offline",
         }
     }
 
@@ -155,15 +156,15 @@ impl Standing {
         let text = format_duration(Duration::from_secs(seconds));
         match self {
             Self::Upcoming => format!("begins in {text}"),
-            Self::Active | Self::Withheld => text,
+            Self::Active | Self::Withheld(_) => text,
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use tidegate_core::elevation::Mode;
     use tidegate_core::interval::{Instant, Interval};
-    use tidegate_core::policy::Mode;
 
     use super::*;
     use crate::event::{RightReport, Source};
@@ -180,6 +181,7 @@ mod tests {
         let rows = [
             row("alice", Standing::Active, Duration::from_millis(749_001)),
             row("bob", Standing::Upcoming, Duration::from_secs(60)),
+            row("carol", Standing::Withheld(Obstacle::Offline), Duration::from_secs(60)),
         ];
         let text = table(&rows, 120, 20);
         for expected in
@@ -187,7 +189,7 @@ mod tests {
         {
             assert!(text.contains(expected), "{expected} is missing in\n{text}");
         }
-        assert!(text.contains("begins in 1m"), "{text}");
+        assert!(text.contains("begins in 1m") && text.contains("withheld: offline"), "{text}");
     }
 
     #[test]

@@ -8,6 +8,7 @@ use http::{HeaderMap, Request, StatusCode, header};
 use tidegate_core::name::Digest;
 use tidegate_core::wire::{self, Have, Problem, ProblemCode, Rejected, SnapshotBody, limit};
 
+use crate::about;
 use crate::gateway::Reply;
 use crate::text::shown;
 
@@ -74,7 +75,7 @@ impl Poll<'_> {
     pub fn request(&self) -> Result<Request<Bytes>, http::Error> {
         let mut request = Request::get("/v1/snapshot")
             .header(wire::header::PREFER, format!("wait={}", limit::POLL_HOLD.as_secs()))
-            .header(wire::header::AGENT, env!("CARGO_PKG_VERSION"));
+            .header(wire::header::AGENT, about::VERSION);
         if let Some(etag) = self.applied {
             request = request.header(header::IF_NONE_MATCH, etag);
         }

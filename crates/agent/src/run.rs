@@ -1,9 +1,10 @@
-//! `watch` put together: the network loop in a task of its own, and one loop that drives the state machine by views and
-//! by time, remembers its deadlines and prints. It ends rights even if the network task hangs.
+//! `watch` put together: the network loop and the reporter in tasks of their own, and one loop that drives the state
+//! machine by views and by time, remembers its deadlines and prints. It ends rights even if the other tasks hang.
 
 use std::sync::Arc;
 
 use anyhow::Context;
+use tidegate_core::wire::StatusReport;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
@@ -11,8 +12,9 @@ use tokio::task::JoinHandle;
 use crate::args::WatchArgs;
 use crate::clock::{self, Now};
 use crate::event::Event;
-use crate::network::{Network, Settings};
+use crate::network::{Ears, Network, Settings};
 use crate::output::Printer;
+use crate::report::Reporter;
 use crate::store::{Entry, Store};
 use crate::watch::{Memory, View, Watch};
 
@@ -31,17 +33,21 @@ pub async fn watch(args: WatchArgs) -> anyhow::Result<()> {
     let boot_id = clock::boot_id().context("cannot read the id of this boot")?;
     let (state, ends) = Watch::resume(memory.clone(), boot_id);
     let (views, mut seen) = watch::channel(None);
-    let (tell, news) = mpsc::channel(QUEUE);
+    let (events, news) = mpsc::channel(QUEUE);
+    let (reach, reached) = watch::channel(None);
+    let (reports, latest) = watch::channel(None);
+    let (taken, settled) = watch::channel(None);
     let settings = Settings { gateways: gateway, endpoint, pins: trust, max_backoff, void_patience };
-    let network = Network::load(settings, store.clone(), views, tell)?;
-    let mut teller = Teller { state, memory, disk_is_sound: true, store, printer: Printer::new(output) };
+    let network = Network::load(settings, store.clone(), Ears { views, events, reach })?;
+    let mut teller = Teller { state, memory, disk_is_sound: true, store, printer: Printer::new(output), reports };
     teller.print(&ends, clock::now())?;
     // What is on disk applies before any gateway is asked.
     let stored = seen.borrow_and_update().clone();
     teller.take(stored)?;
-    let network = tokio::spawn(network.run());
+    tokio::spawn(Reporter::new(latest, reached, taken, max_backoff).run());
+    let news = News { views: seen, events: news, settled, network: tokio::spawn(network.run()) };
     tokio::select! {
-        done = teller.run(seen, news, network) => done,
+        done = teller.run(news) => done,
         () = stop.wait() => Ok(()),
     }
 }
@@ -55,25 +61,33 @@ struct Teller {
     disk_is_sound: bool,
     store: Arc<Store>,
     printer: Printer,
+    reports: watch::Sender<Option<StatusReport>>,
+}
+
+/// What the other tasks tell the teller.
+struct News {
+    views: watch::Receiver<Option<View>>,
+    events: mpsc::Receiver<Event>,
+    /// The report that a gateway took last.
+    settled: watch::Receiver<Option<StatusReport>>,
+    /// Ends only if no further try can mend it.
+    network: JoinHandle<anyhow::Error>,
 }
 
 // === impl Teller ===
 
 impl Teller {
-    async fn run(
-        &mut self,
-        mut views: watch::Receiver<Option<View>>,
-        mut news: mpsc::Receiver<Event>,
-        mut network: JoinHandle<anyhow::Error>,
-    ) -> anyhow::Result<()> {
+    async fn run(&mut self, news: News) -> anyhow::Result<()> {
+        let News { mut views, mut events, mut settled, mut network } = news;
         loop {
             let nap = self.state.nap(clock::now());
             let mut told = None;
             tokio::select! {
                 biased;
                 // News first: the network loop says why before it hands on what follows from it.
-                Some(event) = news.recv() => told = Some(event),
+                Some(event) = events.recv() => told = Some(event),
                 Ok(()) = views.changed() => self.take(views.borrow_and_update().clone())?,
+                Ok(()) = settled.changed() => self.settle(settled.borrow_and_update().as_ref()),
                 done = &mut network => return Err(done.context("the network loop broke")?),
                 () = tokio::time::sleep(nap) => {}
             }
@@ -84,6 +98,12 @@ impl Teller {
         }
     }
 
+    fn settle(&mut self, taken: Option<&StatusReport>) {
+        if let Some(report) = taken {
+            self.state.settle(report);
+        }
+    }
+
     fn take(&mut self, view: Option<View>) -> anyhow::Result<()> {
         let Some(view) = view else { return Ok(()) };
         let now = clock::now();
@@ -91,14 +111,25 @@ impl Teller {
         self.print(&events, now)
     }
 
-    /// Remembers first, then prints: what was said must be known after a restart.
+    /// Remembers first, then reports and prints: what was said must be known after a restart.
     fn print(&mut self, events: &[Event], now: Now) -> anyhow::Result<()> {
         self.remember();
+        self.report();
         let written = events
             .iter()
             .try_for_each(|event| self.printer.event(event, now.wall))
             .and_then(|()| if self.printer.counts_down() { self.printer.rows(&self.state.rows(now)) } else { Ok(()) });
         written.context("cannot write to standard output")
+    }
+
+    /// Hands the latest report on, if it is another one than before.
+    fn report(&self) {
+        let report = Some(self.state.report());
+        self.reports.send_if_modified(|latest| {
+            let is_news = *latest != report;
+            *latest = report;
+            is_news
+        });
     }
 
     /// Ends must go on without a disk: a failure is said, and the next event tries again.

@@ -28,7 +28,7 @@ pub enum Entry {
     Snapshot,
     /// The lowest sequences accepted, JSON.
     Floors,
-    /// Deadlines set in this boot and the floor under the clock, JSON.
+    /// Deadlines set in this boot, what is over, the floor under the clock and the last contact, JSON.
     Deadlines,
 }
 

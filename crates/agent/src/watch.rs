@@ -2,19 +2,28 @@
 //! snapshot, [`Watch::tick`] the time; both answer with the events of the change. It holds no clock, no file and no
 //! connection.
 
+mod sight;
+mod status;
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use tidegate_core::interval::{Instant, Interval, Position};
-use tidegate_core::name::{Account, Uid};
-use tidegate_core::snapshot::{PartRefusal, Snapshot};
+use tidegate_core::interval::Instant;
+use tidegate_core::name::{Digest, Uid};
+use tidegate_core::refusal::RefusalCode;
+use tidegate_core::snapshot::{PartRefusal, Right, Snapshot};
 use tidegate_core::state::State;
 
+use self::sight::{End, Given, Key, Sight};
 use crate::clock::Now;
-use crate::deadline::{Deadline, Floor, Trusted};
-use crate::event::{EndReason, Event, RightReport, Source};
+use crate::contact::Contact;
+use crate::deadline::{Floor, Trusted};
+use crate::event::{EndReason, Event, Obstacle, RightReport};
+use crate::text::shown;
 
 /// What is over is remembered this long after its end, so that a clock set back cannot make it new.
 const REMEMBERED: Duration = Duration::from_secs(7 * 86_400);
@@ -28,12 +37,29 @@ pub struct View {
     pub snapshot: Option<Arc<Snapshot>>,
     /// The manifest's ETag without quotes; empty without a snapshot.
     pub manifest: String,
+    /// SHA-256 of the bytes of the manifest that is applied exactly.
+    pub applied: Option<Digest>,
     /// Parts of it that count as absent.
     pub refused: Vec<PartRefusal>,
+    /// The manifest that was refused last, if none was taken since.
+    pub refused_manifest: Option<RefusedManifest>,
     /// The newest moment signed by somebody trusted.
     pub signed: Instant,
+    /// The boot-time of the last authenticated answer of a gateway; none if this process has heard of none.
+    pub contact: Option<Duration>,
     /// Why rights that are not in the snapshot are over.
     pub absence: EndReason,
+}
+
+/// A manifest that was refused as a whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RefusedManifest {
+    /// SHA-256 of its bytes.
+    pub digest: Digest,
+    /// For the gateway.
+    pub code: RefusalCode,
+    /// For people.
+    pub message: String,
 }
 
 /// The state machine.
@@ -41,6 +67,7 @@ pub struct View {
 pub struct Watch {
     boot_id: String,
     floor: Floor,
+    contact: Option<Contact>,
     view: Option<View>,
     sights: BTreeMap<Key, Sight>,
     /// Requests of the last snapshot; none before the first.
@@ -54,6 +81,8 @@ pub struct Watch {
 pub struct Memory {
     boot_id: String,
     floor: Floor,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    contact: Option<Contact>,
     sights: Vec<Sight>,
 }
 
@@ -75,41 +104,8 @@ pub enum Standing {
     Upcoming,
     /// Holds.
     Active,
-    /// Would hold, but the wall clock is behind signed time.
-    Withheld,
-}
-
-/// Which right: one source gives one account at most one.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct Key {
-    is_grant: bool,
-    uid: Uid,
-    account: Account,
-}
-
-/// A right since it was first seen.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Sight {
-    right: RightReport,
-    deadline: Deadline,
-    phase: Phase,
-    /// This process has reported the phase.
-    #[serde(skip)]
-    reported: bool,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-enum Phase {
-    /// Seen, not begun.
-    Waiting,
-    /// Begun, not over.
-    Begun,
-    /// Not in the snapshot. It may come back, under its first deadline.
-    Gone,
-    /// Over for good.
-    Over,
+    /// Would hold, but may not begin here now.
+    Withheld(Obstacle),
 }
 
 // === impl Watch ===
@@ -119,35 +115,39 @@ impl Watch {
     #[must_use]
     pub fn resume(memory: Option<Memory>, boot_id: String) -> (Self, Vec<Event>) {
         let mut events = Vec::new();
-        let (mut floor, mut sights) = (Floor::none(), BTreeMap::new());
+        let (mut floor, mut contact, mut sights) = (Floor::none(), None, BTreeMap::new());
         if let Some(memory) = memory {
             let same_boot = memory.boot_id == boot_id;
             floor = if same_boot { memory.floor } else { memory.floor.after_reboot() };
+            contact = memory.contact.map(|contact| if same_boot { contact } else { contact.after_reboot() });
             for mut sight in memory.sights {
                 if same_boot || sight.outlives_boot(&mut events) {
                     sights.insert(Key::of(&sight.right), sight);
                 }
             }
         }
-        (Self { boot_id, floor, view: None, sights, requests: None, clock_sound: true }, events)
+        (Self { boot_id, floor, contact, view: None, sights, requests: None, clock_sound: true }, events)
     }
 
     /// What the next run must know. Write it down before acting on the events that came with it.
     #[must_use]
     pub fn memory(&self) -> Memory {
-        Memory { boot_id: self.boot_id.clone(), floor: self.floor, sights: self.sights.values().cloned().collect() }
+        let sights = self.sights.values().cloned().collect();
+        Memory { boot_id: self.boot_id.clone(), floor: self.floor, contact: self.contact, sights }
     }
 
     /// Takes what was verified. The events are in the order of their importance: the snapshot, ends, starts, requests.
     pub fn apply(&mut self, view: View, now: Now) -> Vec<Event> {
         self.floor.raise(view.signed, now);
+        let trusted = self.floor.trusted(now);
+        self.contact = view.contact.map(|boot| Contact::heard(boot, trusted, now)).or(self.contact);
         let mut events = Vec::new();
         let old = self.view.as_ref().map(|old| (&old.manifest, &old.refused));
         let is_news = old != Some((&view.manifest, &view.refused));
         if let Some(snapshot) = view.snapshot.as_ref().filter(|_| is_news) {
             events.push(Event::Snapshot {
                 manifest: view.manifest.clone(),
-                rights: snapshot.rights(self.floor.trusted(now).instant()).len(),
+                rights: snapshot.rights(trusted.instant()).len(),
                 refused: view.refused.iter().map(Into::into).collect(),
             });
         }
@@ -165,21 +165,49 @@ impl Watch {
             self.clock_sound = trusted.wall_is_sound;
             events.push(Event::Clock { sound: self.clock_sound });
         }
+        let given = self.given(trusted, now);
         let Some(view) = &self.view else { return events };
-        let rights: Vec<RightReport> =
-            view.snapshot.iter().flat_map(|s| s.rights(trusted.instant())).map(|r| RightReport::from(&r)).collect();
-        let given: BTreeSet<Key> = rights.iter().map(Key::of).collect();
-        for (_, sight) in self.sights.iter_mut().filter(|(key, _)| !given.contains(*key)) {
-            let over = sight.deadline.is_reached(trusted, now);
-            events.extend(sight.end(if over { EndReason::Expired } else { view.absence }));
+        let keys: BTreeSet<Key> = given.iter().map(|given| Key::of(&given.right)).collect();
+        for (_, sight) in self.sights.iter_mut().filter(|(key, _)| !keys.contains(*key)) {
+            let is_over = sight.is_reached(trusted, now);
+            events.extend(sight.end(if is_over { EndReason::Expired.into() } else { view.absence_of(&sight.right) }));
         }
-        for right in rights {
-            let sight = self.sights.entry(Key::of(&right)).or_insert_with(|| Sight::new(right.clone(), trusted, now));
-            events.extend(sight.follow(right, trusted, now));
+        for given in given {
+            let key = Key::of(&given.right);
+            let sight = self.sights.entry(key).or_insert_with(|| Sight::new(&given, trusted, now));
+            events.extend(sight.follow(given, trusted, now));
         }
         let horizon = trusted.instant().minus(REMEMBERED);
-        self.sights.retain(|key, sight| given.contains(key) || sight.right.interval.end > horizon);
+        self.sights.retain(|key, sight| keys.contains(key) || sight.right.interval.end > horizon);
+        self.sights.values_mut().for_each(|sight| sight.stamp(trusted.instant()));
         events
+    }
+
+    /// What the snapshot gives now or later, and what keeps each from beginning.
+    fn given(&self, trusted: Trusted, now: Now) -> Vec<Given> {
+        let Some(snapshot) = self.view.as_ref().and_then(|view| view.snapshot.as_deref()) else { return Vec::new() };
+        let given = |right: Right| {
+            let report = RightReport::from(&right);
+            let Key { is_grant, uid, .. } = Key::of(&report);
+            let header = if is_grant {
+                snapshot.grants.get(&uid).map(|part| &part.header)
+            } else {
+                snapshot.policies.get(&uid).map(|part| &part.header)
+            };
+            let version = header.map_or(0, |header| header.sequence);
+            Given { right: report, version, obstacle: self.obstacle(&right, trusted, now) }
+        };
+        snapshot.rights(trusted.instant()).into_iter().map(given).collect()
+    }
+
+    /// What keeps this right from beginning now; what has begun is never asked.
+    fn obstacle(&self, right: &Right, trusted: Trusted, now: Now) -> Option<Obstacle> {
+        if !trusted.wall_is_sound {
+            return Some(Obstacle::Clock);
+        }
+        let in_touch = self.contact.is_some_and(|contact| contact.allows(right.offline_tolerance, trusted, now));
+        let is_fresh = trusted.instant() <= right.fresh_until;
+        (!in_touch || !is_fresh).then_some(Obstacle::Offline)
     }
 
     /// How long nothing can change by itself, at most a second.
@@ -218,131 +246,17 @@ impl Watch {
     }
 }
 
-// === impl Sight ===
+// === impl View ===
 
-impl Sight {
-    fn new(right: RightReport, trusted: Trusted, now: Now) -> Self {
-        let deadline = Deadline::at_first_sight(right.interval, trusted, now);
-        Self { right, deadline, phase: Phase::Waiting, reported: false }
-    }
-
-    /// The computer was started anew. True if there is something to remember. A grant that had begun is over; what had
-    /// not begun, and what a policy grants ahead, is judged anew.
-    fn outlives_boot(&mut self, events: &mut Vec<Event>) -> bool {
-        match (&self.right.source, self.phase) {
-            (_, Phase::Over) => true,
-            (Source::Grant { .. }, Phase::Begun) => {
-                events.push(Event::Ended { right: self.right.clone(), reason: EndReason::Reboot });
-                self.phase = Phase::Over;
-                true
-            }
-            (Source::Grant { .. }, Phase::Waiting | Phase::Gone)
-            | (Source::Policy { .. }, Phase::Waiting | Phase::Begun | Phase::Gone) => false,
+impl View {
+    /// Why a right that is not given is over before its time.
+    fn absence_of(&self, right: &RightReport) -> End {
+        let parts = self.snapshot.as_ref().and_then(|s| s.placement.as_ref().zip(s.fleet.as_ref()));
+        let lock = parts
+            .and_then(|(placement, fleet)| fleet.body.locked(&placement.body, &right.account, right.source.policy()));
+        match lock {
+            Some(lock) => End { reason: EndReason::Locked, message: shown(&lock.message) },
+            None => self.absence.into(),
         }
-    }
-
-    /// The right is not given any more, or its time is up.
-    fn end(&mut self, reason: EndReason) -> Option<Event> {
-        let ended = Event::Ended { right: self.right.clone(), reason };
-        let next = match reason {
-            EndReason::Expired | EndReason::Reboot => Phase::Over,
-            EndReason::Absent | EndReason::CertificateVoid => Phase::Gone,
-        };
-        match self.phase {
-            Phase::Over => None,
-            Phase::Gone => {
-                self.phase = next;
-                None
-            }
-            Phase::Begun => {
-                self.phase = next;
-                Some(ended)
-            }
-            Phase::Waiting => {
-                self.phase = next;
-                self.reported.then_some(ended)
-            }
-        }
-    }
-
-    /// The snapshot gives this right.
-    fn follow(&mut self, right: RightReport, trusted: Trusted, now: Now) -> Vec<Event> {
-        let mut events = Vec::new();
-        let changed = self.right != right;
-        if self.right.interval != right.interval {
-            events.extend(self.reschedule(right.interval, trusted, now));
-        }
-        self.right = right;
-        if self.phase == Phase::Over {
-            return events;
-        }
-        if self.deadline.is_reached(trusted, now) {
-            events.extend(self.end(EndReason::Expired));
-            return events;
-        }
-        events.extend(self.advance(trusted, now).or_else(|| changed.then(|| Event::Changed(self.right.clone()))));
-        events
-    }
-
-    /// Begins or announces what the time asks for; none if that was done before.
-    fn advance(&mut self, trusted: Trusted, now: Now) -> Option<Event> {
-        if self.phase == Phase::Gone {
-            (self.phase, self.reported) = (Phase::Waiting, false);
-        }
-        let inside = self.right.interval.position(trusted.instant()) == Position::Inside;
-        if self.phase == Phase::Waiting && inside && trusted.wall_is_sound {
-            (self.phase, self.reported) = (Phase::Begun, false);
-            self.deadline = self.deadline.begun(self.right.interval, now);
-        }
-        let report = !self.reported;
-        match self.phase {
-            Phase::Begun if report => {
-                self.reported = true;
-                Some(Event::Started(self.right.clone()))
-            }
-            Phase::Waiting if report && !inside => {
-                self.reported = true;
-                Some(Event::Upcoming(self.right.clone()))
-            }
-            // What would hold but for the clock is no news: the clock is.
-            Phase::Begun | Phase::Waiting | Phase::Gone | Phase::Over => None,
-        }
-    }
-
-    /// Another interval is another first sight. What holds and now begins later is over until then.
-    fn reschedule(&mut self, interval: Interval, trusted: Trusted, now: Now) -> Option<Event> {
-        self.deadline = Deadline::at_first_sight(interval, trusted, now);
-        let later = interval.position(trusted.instant()) == Position::Before;
-        let ended = (later && self.phase == Phase::Begun)
-            .then(|| Event::Ended { right: self.right.clone(), reason: EndReason::Absent });
-        if later || self.phase == Phase::Over {
-            (self.phase, self.reported) = (Phase::Waiting, false);
-        }
-        ended
-    }
-
-    fn row(&self, trusted: Trusted, now: Now) -> Option<Row> {
-        let left = self.deadline.left(trusted, now);
-        let begins = trusted.until(self.right.interval.start);
-        let (standing, left) = match self.phase {
-            Phase::Gone | Phase::Over => return None,
-            Phase::Begun => (Standing::Active, left),
-            Phase::Waiting if begins.is_zero() => (Standing::Withheld, left),
-            Phase::Waiting => (Standing::Upcoming, begins),
-        };
-        Some(Row { right: self.right.clone(), standing, left })
     }
 }
-
-impl Key {
-    fn of(right: &RightReport) -> Self {
-        let (is_grant, uid) = match &right.source {
-            Source::Grant { uid, .. } => (true, uid),
-            Source::Policy { uid, .. } => (false, uid),
-        };
-        Self { is_grant, uid: uid.clone(), account: right.account.clone() }
-    }
-}
-
-#[cfg(test)]
-mod tests;

@@ -6,12 +6,13 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::path;
 use crate::schema;
 use crate::signed::Signed;
 
 /// What is wished for. Immutable as a whole: a different wish is a different request.
 #[expect(clippy::duplicated_attributes, reason = "the lint takes the columns' arguments for attributes")]
-#[derive(Clone, CustomResource, Debug, Deserialize, KubeSchema, PartialEq, Serialize)]
+#[derive(Clone, CustomResource, Debug, Default, Deserialize, KubeSchema, PartialEq, Serialize)]
 #[kube(
     group = "tidegate.dev",
     version = "v1alpha1",
@@ -42,6 +43,12 @@ use crate::signed::Signed;
         type_ = "string",
         json_path = ".spec.endpointName",
         description = "The ManagedEndpoint."
+    ),
+    printcolumn(
+        name = "Application",
+        type_ = "string",
+        json_path = ".spec.application.path",
+        description = "The program that is asked for."
     ),
     printcolumn(
         name = "Duration",
@@ -77,6 +84,20 @@ use crate::signed::Signed;
         priority = 1
     ),
     printcolumn(
+        name = "Ticket",
+        type_ = "string",
+        json_path = ".spec.ticket",
+        description = "The ticket it belongs to.",
+        priority = 1
+    ),
+    printcolumn(
+        name = "Applied",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Applied\")].reason",
+        description = "The endpoint's word: Waiting, Applied, NotEnforceable or Ended.",
+        priority = 1
+    ),
+    printcolumn(
         name = "Message",
         type_ = "string",
         json_path = ".status.conditions[?(@.type==\"Active\")].message",
@@ -107,6 +128,9 @@ pub struct ElevationRequestSpec {
     /// create-for-others. Default false.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub on_behalf: bool,
+    /// The program that is to run with elevated rights. Required under a policy of mode Application; exactly this one is granted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub application: Option<RequestedApplication>,
     /// How long access is wished for, 1s to 24h, such as 45m or 1h30m. Default: the policy's default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::duration")]
@@ -117,10 +141,78 @@ pub struct ElevationRequestSpec {
     #[schemars(length(max = 512))]
     #[x_kube(validation = crate::schema::one_line())]
     pub reason: String,
+    /// The ticket it belongs to, such as INC-2211: at most 64 printable characters. The policy says whether it must be given, and
+    /// in which form.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 64), regex(pattern = schema::ACCOUNT))]
+    pub ticket: Option<String>,
     /// When access is to begin, at most 7 days ahead: RFC 3339 in UTC, whole seconds. Default: as soon as it is approved.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::instant")]
     pub start_time: Option<Time>,
+    /// The endpoint's proof that the request was made there. Written by its agent; people leave it out. Without it a request on
+    /// behalf of somebody is never approved automatically.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attestation: Option<Attestation>,
+}
+
+/// The one program that is wished for: what is stated here must hold when it is started.
+#[derive(Clone, Debug, Default, Deserialize, KubeSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("!has(self.arguments) || size(self.arguments) == 0 || !has(self.argumentMatch) \
+    || self.argumentMatch == 'Exact'")
+    .message("argumentMatch: Any takes no arguments: leave them out, or say Exact"))]
+pub struct RequestedApplication {
+    /// The program's absolute path as people type it, such as /opt/toolchain/setup: at most 1,024 characters, no wildcards and no
+    /// part that is empty, . or ..
+    #[schemars(schema_with = "path::literal_path")]
+    pub path: String,
+    /// The arguments it is to be started with, in this order, at most 64 of 1,024 characters. Default: none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64), inner(length(max = 1024), regex(pattern = schema::ONE_LINE)))]
+    #[x_kube(merge_strategy = ListMerge::Atomic)]
+    pub arguments: Vec<String>,
+    /// Exact (default): it is started with these arguments and no others. Any: with any arguments.
+    #[serde(default)]
+    pub argument_match: ArgumentMatch,
+    /// SHA-256 of the file: 64 hex digits. Needed where the policy asks for a file hash. Default: not stated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(equal = 64), regex(pattern = schema::HEX))]
+    pub sha256: Option<String>,
+    /// Who made the program, as the endpoint reads it. At most 256 characters; default: not stated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 256), regex(pattern = schema::ACCOUNT))]
+    pub vendor: Option<String>,
+    /// Which product it is part of, as the endpoint reads it. At most 256 characters; default: not stated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 256), regex(pattern = schema::ACCOUNT))]
+    pub product: Option<String>,
+    /// The product's version, such as "2.1.7". At most 64 characters; default: not stated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 64), regex(pattern = schema::VERSION))]
+    pub version: Option<String>,
+}
+
+/// Which arguments a program may be started with.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+pub enum ArgumentMatch {
+    /// Exactly those given.
+    #[default]
+    Exact,
+    /// Any.
+    Any,
+}
+
+/// An agent's signature over the endpoint's uid, the object's name and the fields of the spec.
+#[derive(Clone, Debug, Default, Deserialize, KubeSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Attestation {
+    /// The agent's certificate, as one PEM block of at most 8,192 characters.
+    #[schemars(length(min = 1, max = 8192), regex(pattern = schema::CERTIFICATE))]
+    pub certificate: String,
+    /// The signature by the certificate's key, in base64.
+    #[schemars(length(min = 1, max = 1024), regex(pattern = schema::BASE64))]
+    pub signature: String,
 }
 
 /// How far the request has come. Written by the controller only.
@@ -136,7 +228,8 @@ pub struct ElevationRequestStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 64), regex(pattern = schema::CAMEL_CASE))]
     pub state: Option<String>,
-    /// Accepted, Approved, Denied, Active (its reason is state) and Finished (True for every final state).
+    /// Accepted, Approved, Denied, Active (its reason is state), Applied (the endpoint's word) and Finished (True for every final
+    /// state).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "schema::conditions")]
     pub conditions: Vec<Condition>,
@@ -152,10 +245,10 @@ pub struct ElevationRequestStatus {
     /// The policy as it was when the request was accepted: what people saw is what is granted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub policy: Option<PinnedPolicy>,
-    /// The endpoint as it was when the request was accepted.
+    /// The endpoint that the request was accepted for, and what its agent reports.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub endpoint: Option<PinnedEndpoint>,
-    /// How many approvals each stage has and needs.
+    pub endpoint: Option<RequestEndpoint>,
+    /// The automatic rule that approved, or how many approvals each stage has and needs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approval: Option<Approval>,
     /// How long access was granted for.
@@ -244,19 +337,35 @@ pub struct PinnedPolicy {
     pub digest: String,
 }
 
-/// An endpoint as it was at one moment.
-#[derive(Clone, Debug, Deserialize, KubeSchema, PartialEq, Serialize)]
+/// The endpoint of a request, and what its agent reports.
+#[derive(Clone, Debug, Default, Deserialize, KubeSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct PinnedEndpoint {
-    /// metadata.uid of the ManagedEndpoint.
+pub struct RequestEndpoint {
+    /// metadata.uid of the ManagedEndpoint that the request was accepted for.
     #[schemars(length(min = 1, max = 64), regex(pattern = schema::UID))]
     pub uid: String,
+    /// When the agent had put the grant in place (UTC).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::instant")]
+    pub applied_time: Option<Time>,
+    /// When the agent had ended it (UTC): from here on nothing of it runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::instant")]
+    pub ended_time: Option<Time>,
+    /// How many processes the agent ended with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub terminated_processes: Option<i64>,
 }
 
 /// How far approval has come.
 #[derive(Clone, Debug, Default, Deserialize, KubeSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Approval {
+    /// The automatic rule that approved. Absent when people decide.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63), regex(pattern = schema::LABEL_NAME))]
+    pub rule: Option<String>,
     /// The stages, all of which must be met.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 8))]

@@ -27,13 +27,16 @@ pub const CONTROLLER: &str = "tidegate-controller";
 /// The ServiceAccount of the gateway.
 pub const GATEWAY: &str = "tidegate-gateway";
 
+/// The name of the one Fleet of a namespace.
+pub const FLEET: &str = "fleet";
+
 /// Condition types, `conditions[].type`.
 pub mod condition {
-    /// JitPolicy: the policy of this generation is compiled and signed.
+    /// JitPolicy, Fleet, Lock: this generation is in force.
     pub const READY: &str = "Ready";
-    /// JitPolicy: something is expected to get better by itself, such as the signing key.
+    /// JitPolicy, Fleet: something is expected to get better by itself, such as the signing key.
     pub const RECONCILING: &str = "Reconciling";
-    /// JitPolicy: nothing gets better until somebody changes the object.
+    /// JitPolicy, Fleet: nothing gets better until somebody changes the object.
     pub const STALLED: &str = "Stalled";
 
     /// ElevationRequest: the request may be decided.
@@ -44,9 +47,17 @@ pub mod condition {
     pub const DENIED: &str = "Denied";
     /// ElevationRequest: access applies now; the reason is the word of `status.state`.
     pub const ACTIVE: &str = "Active";
+    /// ElevationRequest: the endpoint's word; the reason is Waiting, Applied, NotEnforceable or Ended.
+    pub const APPLIED: &str = "Applied";
     /// ElevationRequest: the state is final.
     pub const FINISHED: &str = "Finished";
 
     /// ManagedEndpoint: a certificate was issued and is valid.
     pub const ENROLLED: &str = "Enrolled";
+    /// ManagedEndpoint: the agent has applied what it was last given.
+    pub const UP_TO_DATE: &str = "UpToDate";
+    /// ManagedEndpoint: the agent is in contact with a gateway.
+    pub const REACHABLE: &str = "Reachable";
+    /// ManagedEndpoint: a Lock stops access on it.
+    pub const LOCKED: &str = "Locked";
 }

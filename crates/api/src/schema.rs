@@ -24,12 +24,25 @@ pub(crate) const CAMEL_CASE: &str = "^[A-Z][A-Za-z0-9]*$";
 pub(crate) const SHA256: &str = "^sha256:[0-9a-f]{64}$";
 /// An object's uid.
 pub(crate) const UID: &str = "^[-A-Za-z0-9]+$";
+/// Hex digits.
+pub(crate) const HEX: &str = "^[0-9A-Fa-f]+$";
+/// A COM class id in braces.
+pub(crate) const CLSID: &str = r"^\{[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}\}$";
+/// Numbers with dots between them and an optional suffix, as core reads versions.
+pub(crate) const VERSION: &str = r"^[vV]?[0-9]+(\.[0-9]+)*([-A-Za-z_+~][-0-9A-Za-z._+~]*)?$";
+/// The form of an IANA time zone; whether it exists is checked in core.
+pub(crate) const TIME_ZONE: &str = r"^[A-Za-z][-A-Za-z0-9_+]*(/[A-Za-z0-9][-A-Za-z0-9_+]*){0,2}$";
+/// 00:00 to 23:59.
+pub(crate) const TIME_OF_DAY: &str = "^([01][0-9]|2[0-3]):[0-5][0-9]$";
+/// One certificate in PEM.
+pub(crate) const CERTIFICATE: &str = "^-----BEGIN CERTIFICATE-----\n[A-Za-z0-9+/=\n]+\n-----END CERTIFICATE-----\n?$";
 /// Standard base64 with padding.
 pub(crate) const BASE64: &str = "^[A-Za-z0-9+/]*={0,2}$";
 
 const LABEL_KEY: &str = r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$";
 const LABEL_VALUE: &str = "^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$";
-const DURATION: &str = "^([0-9]{1,5}(h|m|s)){1,3}$";
+/// A length of time: what the API server's `duration()` is then given.
+pub(crate) const DURATION: &str = "^([0-9]{1,5}(h|m|s)){1,3}$";
 const INSTANT: &str = "^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z$";
 
 /// A length of time as text, such as `45m` or `1h30m`.
@@ -48,6 +61,14 @@ pub(crate) fn duration_between(min: &str, max: &str) -> Rule {
     let is_duration = matches_duration("self");
     Rule::new(format!("{is_duration} && duration(self) >= duration('{min}') && duration(self) <= duration('{max}')"))
         .message(format!("give a length of time from {min} to {max}, such as 45m or 1h30m").as_str())
+}
+
+/// The same rule on a short list of durations.
+pub(crate) fn each_duration_between(min: &str, max: &str) -> Rule {
+    let is_duration = matches_duration("d");
+    let rule = format!("{is_duration} && duration(d) >= duration('{min}') && duration(d) <= duration('{max}')");
+    Rule::new(format!("self.all(d, {rule})"))
+        .message(format!("give lengths of time from {min} to {max}, such as 5m or 1h30m").as_str())
 }
 
 /// The rule of a range `{min, max, default}`: 1s <= min <= default <= max <= 24h, compared as values.

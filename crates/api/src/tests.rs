@@ -87,7 +87,7 @@ fn every_validation_rule_has_a_message_of_ours() {
 fn only_a_kind_with_ready_starts_with_an_unseen_status() {
     let with_default =
         offenders(|path, s| path.ends_with(".status") && path.matches('.').count() == 1 && !s["default"].is_null());
-    assert_eq!(with_default, BTreeSet::from(["JitPolicy.status".to_owned()]));
+    assert_eq!(with_default, ["Fleet.status", "JitPolicy.status", "Lock.status"].map(str::to_owned).into());
 }
 
 #[test]
@@ -105,4 +105,60 @@ fn a_definition_fits_plain_kubectl_apply() {
         let size = serde_json::to_vec(&crd).unwrap().len();
         assert!(size < 200 * 1024, "{:?} has {size} bytes", crd.metadata.name);
     }
+}
+
+/// The limits that docs/reference.md and the design state, apart from the schemas they are compared with.
+const LIMITS: [(&str, &str, i64); 30] = [
+    ("ElevationRequest.spec.account", "maxLength", 256),
+    ("ElevationRequest.spec.application.path", "maxLength", 1024),
+    ("ElevationRequest.spec.attestation.certificate", "maxLength", 8192),
+    ("ElevationRequest.spec.endpointName", "maxLength", 253),
+    ("ElevationRequest.spec.policyName", "maxLength", 253),
+    ("ElevationRequest.spec.reason", "maxLength", 512),
+    ("ElevationRequest.spec.requester", "maxLength", 253),
+    ("ElevationRequest.spec.ticket", "maxLength", 64),
+    ("ElevationRequest.status.decisions[].comment", "maxLength", 512),
+    ("Fleet.spec.accounts", "maxItems", 512),
+    ("Fleet.spec.blocklists", "maxItems", 16),
+    ("Fleet.spec.description", "maxLength", 1024),
+    ("Fleet.spec.maxOpenRequests", "maximum", 16),
+    ("JitPolicy.spec.access.onRequest.approval.automatic", "maxItems", 16),
+    ("JitPolicy.spec.access.onRequest.approval.stages", "maxItems", 8),
+    ("JitPolicy.spec.access.onRequest.approval.stages[].approvals", "maximum", 8),
+    ("JitPolicy.spec.access.onRequest.approval.stages[].approvals", "minimum", 1),
+    ("JitPolicy.spec.access.onRequest.reason.minLength", "maximum", 512),
+    ("JitPolicy.spec.access.recurring.windows", "maxItems", 16),
+    ("JitPolicy.spec.description", "maxLength", 1024),
+    ("JitPolicy.spec.elevation.applications", "maxItems", 64),
+    ("JitPolicy.spec.elevation.applications[].except", "maxItems", 8),
+    ("JitPolicy.spec.elevation.applications[].folderPath.path", "maxLength", 1024),
+    ("JitPolicy.spec.targets.accounts.groups", "maxItems", 64),
+    ("JitPolicy.spec.targets.accounts.groups[]", "maxLength", 256),
+    ("JitPolicy.spec.targets.accounts.names", "maxItems", 64),
+    ("JitPolicy.spec.targets.endpoints.names", "maxItems", 256),
+    ("JitPolicy.spec.targets.endpoints.names[]", "maxLength", 253),
+    ("Lock.spec.message", "maxLength", 512),
+    ("ManagedEndpoint.spec.owner", "maxLength", 253),
+];
+
+#[test]
+fn the_limits_are_those_stated() {
+    let mut met = BTreeSet::new();
+    for_each_schema(&mut |path, schema| {
+        for (at, bound, value) in LIMITS.into_iter().filter(|(at, _, _)| *at == path) {
+            assert_eq!(schema[bound].as_f64(), Some(value as f64), "{bound} of {at}");
+            met.insert((at, bound));
+        }
+    });
+    assert_eq!(met.len(), LIMITS.len(), "only {met:?} exist");
+}
+
+#[test]
+fn a_default_is_told_in_its_field() {
+    let silent = offenders(|path, s| {
+        let is_told = s["description"].as_str().is_some_and(|text| text.contains("efault"));
+        // The status of an object nobody has looked at, and what says so.
+        !s["default"].is_null() && !is_told && !path.contains(".status")
+    });
+    assert_eq!(silent, BTreeSet::new());
 }

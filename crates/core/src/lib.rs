@@ -9,23 +9,33 @@
 //! final; nothing of a payload is parsed before its signature is verified.
 #![deny(missing_docs)]
 
+pub mod acceptance;
+pub mod access;
+pub mod application;
 pub mod approval;
+pub mod attestation;
 pub mod decision;
+pub mod delivery;
+pub mod elevation;
 pub mod endpoint;
 pub mod envelope;
+pub mod fleet;
 pub mod floor;
 pub mod grant;
 pub mod guard;
 pub mod interval;
 pub mod key;
 pub mod keyring;
+pub mod ledger;
 pub mod lifecycle;
+pub mod lock;
 pub mod manifest;
 pub mod name;
 pub mod part;
 pub mod placement;
 pub mod policy;
 pub mod reason;
+pub mod recurring;
 pub mod refusal;
 pub mod request;
 pub mod select;
@@ -34,4 +44,6 @@ pub mod spiffe;
 pub mod state;
 pub mod target;
 pub mod trust;
+pub mod verdict;
+pub mod version;
 pub mod wire;

@@ -2,21 +2,28 @@
 //! effects of getting there, and when to look again. Total and pure: the same input gives the same step in any process.
 //!
 //! The order inside a step: the clock first (what has ended is ended, whatever was decided meanwhile), then whether the
-//! request may still be asked, then the decisions by slot, then the objects a grant hangs on, then the clock again.
+//! request may still be asked, then the decisions by slot, then the objects a grant hangs on and the Locks, then the clock
+//! again.
 
 use std::time::Duration;
 
 use serde::Serialize;
 
 use self::judgement::Judgement;
+use crate::acceptance::{self, Against};
 use crate::endpoint::Endpoint;
-use crate::grant::GrantBody;
+use crate::fleet::Settings;
+use crate::grant::{GrantBody, Requires};
 use crate::guard::Guard;
 use crate::interval::Instant;
+use crate::ledger::OpenRequests;
+use crate::lock::Switches;
 use crate::name::Identity;
 use crate::policy::Policy;
 use crate::request::{Lookup, Request, Status};
 
+#[cfg(test)]
+pub(crate) mod fixture;
 mod judgement;
 #[cfg(test)]
 mod tests;
@@ -29,10 +36,25 @@ pub const SIGN_AHEAD: Duration = Duration::from_secs(3600);
 pub struct Context<'a> {
     /// The policy it names.
     pub policy: &'a Lookup<Policy>,
-    /// The endpoint it names.
+    /// The endpoint it names, with the fleet's accounts.
     pub endpoint: &'a Lookup<Endpoint>,
+    /// What the fleet says.
+    pub fleet: &'a Fleet,
+    /// What the person has open beside it.
+    pub open: &'a OpenRequests,
     /// Whether what people wrote can be believed.
     pub guard: &'a Guard,
+}
+
+/// What a fleet says about a request.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Fleet {
+    /// Its settings.
+    pub settings: Settings,
+    /// What stops elevation at the moment.
+    pub switches: Switches,
+    /// The signed parts that a grant is to require; `None` until both are signed, and nothing is granted before.
+    pub requires: Option<Requires>,
 }
 
 /// What one judgement asks for.
@@ -44,6 +66,8 @@ pub struct Step {
     pub events: Vec<Event>,
     /// A grant to be signed and written together with the status.
     pub sign: Option<GrantBody>,
+    /// Until when a pending request waits for decisions.
+    pub pending_until: Option<Instant>,
     /// When to judge again; `None` if only a change can matter.
     pub wake: Option<Instant>,
 }
@@ -88,14 +112,19 @@ pub enum EventKind {
     Ended,
     /// A decision does not count.
     DecisionIgnored,
+    /// The endpoint confirms that access took effect there.
+    Applied,
 }
 
 /// Judges a request.
 #[must_use]
 pub fn step(request: &Request, context: &Context<'_>, now: Instant) -> Step {
-    let judged = request.judge(context.policy, context.endpoint, now);
+    let Context { policy, endpoint, fleet, open, guard: _ } = *context;
+    let against = Against { policy, endpoint, settings: &fleet.settings, switches: &fleet.switches, open };
+    let judged = acceptance::judge(request, &against, now);
     let Some(mut judgement) = Judgement::begin(request, &judged, context, now) else {
-        return Step { status: request.status.clone(), events: Vec::new(), sign: None, wake: None };
+        let (status, events) = (request.status.clone(), Vec::new());
+        return Step { status, events, sign: None, pending_until: None, wake: None };
     };
     judgement.time_out();
     judgement.doubt();
@@ -104,6 +133,7 @@ pub fn step(request: &Request, context: &Context<'_>, now: Instant) -> Step {
     judgement.fold();
     judgement.deleted();
     judgement.objects_gone();
+    judgement.locked();
     judgement.advance();
     judgement.finish()
 }
@@ -127,6 +157,7 @@ impl EventKind {
             Self::Revoked => "Revoked",
             Self::Ended => "Ended",
             Self::DecisionIgnored => "DecisionIgnored",
+            Self::Applied => "Applied",
         }
     }
 
@@ -135,7 +166,13 @@ impl EventKind {
     pub fn is_warning(self) -> bool {
         match self {
             Self::Held | Self::Declined | Self::Denied | Self::TimedOut | Self::Revoked | Self::DecisionIgnored => true,
-            Self::Accepted | Self::Approved | Self::Withdrawn | Self::Activated | Self::Expired | Self::Ended => false,
+            Self::Accepted
+            | Self::Approved
+            | Self::Withdrawn
+            | Self::Activated
+            | Self::Expired
+            | Self::Ended
+            | Self::Applied => false,
         }
     }
 }

@@ -22,12 +22,14 @@ pub const MAX_REQUESTS: usize = 16;
 /// A request's message is cut to so many characters.
 pub const MAX_MESSAGE: usize = 512;
 
-/// The name of a part in a manifest: `placement`, `policy/<uid>` or `grant/<request uid>`.
+/// The name of a part in a manifest: `placement`, `fleet`, `policy/<uid>` or `grant/<request uid>`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum PartName {
     /// Who the endpoint is.
     Placement,
+    /// What is in force in the fleet.
+    Fleet,
     /// The policy of this uid.
     Policy(Uid),
     /// The grant of the request of this uid.
@@ -38,7 +40,7 @@ pub enum PartName {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PartNameError {
     /// Not one of the known forms.
-    #[error("not the name of a part: placement, policy/<uid> or grant/<uid> is expected")]
+    #[error("not the name of a part: placement, fleet, policy/<uid> or grant/<uid> is expected")]
     Form,
     /// The uid is not one.
     #[error(transparent)]
@@ -131,6 +133,7 @@ impl FromStr for PartName {
     fn from_str(text: &str) -> Result<Self, PartNameError> {
         match text.split_once('/') {
             None if text == "placement" => Ok(Self::Placement),
+            None if text == "fleet" => Ok(Self::Fleet),
             Some(("policy", uid)) => Ok(Self::Policy(uid.parse()?)),
             Some(("grant", uid)) => Ok(Self::Grant(uid.parse()?)),
             None | Some(_) => Err(PartNameError::Form),
@@ -155,6 +158,7 @@ impl fmt::Display for PartName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Placement => f.write_str("placement"),
+            Self::Fleet => f.write_str("fleet"),
             Self::Policy(uid) => write!(f, "policy/{uid}"),
             Self::Grant(uid) => write!(f, "grant/{uid}"),
         }

@@ -109,6 +109,8 @@ names! {
     EndpointName: "endpoint name", is_subdomain, "a lower case DNS name of at most 253 characters is expected";
     /// The name of an ElevationRequest, an RFC 1123 subdomain.
     RequestName: "request name", is_subdomain, "a lower case DNS name of at most 253 characters is expected";
+    /// The name of a Lock, an RFC 1123 subdomain.
+    LockName: "lock name", is_subdomain, "a lower case DNS name of at most 253 characters is expected";
     /// `metadata.uid` of an object: 1 to 64 letters, digits and `-`.
     Uid: "uid", is_uid, "1 to 64 letters, digits and - are expected";
     /// A login name on an endpoint (`spec.account`), 1 to 256 characters.

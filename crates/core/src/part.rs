@@ -21,6 +21,8 @@ pub const SCHEMA: u32 = 1;
 pub enum PartKind {
     /// Who an endpoint is.
     Placement,
+    /// What is in force, locked, revoked and blocked in the fleet.
+    Fleet,
     /// A compiled policy.
     Policy,
     /// An approved request's permission.
@@ -128,6 +130,7 @@ impl PartKind {
     pub fn payload_type(self) -> &'static str {
         match self {
             Self::Placement => "application/vnd.tidegate.placement.v1+json",
+            Self::Fleet => "application/vnd.tidegate.fleet.v1+json",
             Self::Policy => "application/vnd.tidegate.policy.v1+json",
             Self::Grant => "application/vnd.tidegate.grant.v1+json",
             Self::Trust => "application/vnd.tidegate.trust.v1+json",
@@ -139,6 +142,7 @@ impl fmt::Display for PartKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Placement => "placement",
+            Self::Fleet => "fleet",
             Self::Policy => "policy",
             Self::Grant => "grant",
             Self::Trust => "trust",

@@ -16,6 +16,10 @@ pub enum DeclineReason {
     PolicyNotReady,
     /// The policy is not the one that was accepted any more.
     PolicyChanged,
+    /// A switch is off: the policy is suspended, a Lock declines what is new, or the controller is suspended.
+    JitDisabled,
+    /// A Lock stops the person, the endpoint, the policy or the fleet.
+    Locked,
     /// No ManagedEndpoint of that name in the fleet.
     EndpointNotFound,
     /// The policy does not reach the endpoint.
@@ -26,14 +30,32 @@ pub enum DeclineReason {
     AccountUnknown,
     /// The requester is not the account's person and did not ask on behalf of it.
     RequesterNotAccount,
+    /// The endpoint's agent is older than the policy wants, or cannot do what it asks for.
+    AgentTooOld,
+    /// Nobody knows what the endpoint's agent is, and the policy asks for something of it.
+    AgentUnknown,
+    /// The policy is not for the endpoint's platform.
+    PlatformNotTargeted,
+    /// The policy elevates single programs, and the request names none.
+    ApplicationRequired,
+    /// The policy does not cover the program.
+    ApplicationNotCovered,
     /// No reason was given.
     ReasonRequired,
     /// The reason is shorter than the policy wants.
     ReasonTooShort,
+    /// The reason does not match the policy's pattern.
+    ReasonMismatch,
+    /// No ticket was given.
+    TicketRequired,
+    /// The ticket does not match the policy's pattern.
+    TicketMismatch,
     /// The duration is outside the policy's range.
     DurationOutOfRange,
     /// The start is more than 7 days ahead.
     StartTimeOutOfRange,
+    /// The person, or the endpoint, has as many open requests as allowed.
+    TooManyOpenRequests,
     /// It was made while nothing checked who makes requests.
     AdmissionUnprotected,
 }
@@ -58,10 +80,26 @@ pub enum IgnoredReason {
     UnknownStage,
     /// Requester, owner, or the person behind the account.
     SelfApproval,
+    /// The person has approved already, for whichever stage.
+    DuplicateApproval,
+    /// The stage has its approvals already.
+    StageMet,
+    /// A Lock stops the person who decides.
+    Locked,
+    /// Later than the last slot that this decision may have.
+    TooManyDecisions,
     /// `for=` is outside the policy's range.
     DurationOutOfRange,
     /// Written while nothing checked who writes decisions.
     AdmissionUnprotected,
+}
+
+impl Decline {
+    /// A reason with its text.
+    #[must_use]
+    pub fn new(reason: DeclineReason, message: impl Into<String>) -> Self {
+        Self { reason, message: message.into() }
+    }
 }
 
 /// Joins all reasons of a declined request, sorted: the first is the condition's reason, the message names all.

@@ -25,6 +25,10 @@ pub enum RefusalCode {
     UnknownSchema,
     /// Part: says something that this version cannot enforce.
     UnknownRule,
+    /// Part: asks for something that this agent cannot do, or is not for its platform or version.
+    NotEnforceable,
+    /// Part: the fleet part names another version, or none, or calls it revoked; or the part requires newer ones.
+    NotInForce,
 }
 
 /// A word that is no code of this version.
@@ -34,7 +38,7 @@ pub struct UnknownCode;
 
 impl RefusalCode {
     /// Every code.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::BadSignature,
         Self::WrongKey,
         Self::WrongEndpoint,
@@ -43,6 +47,8 @@ impl RefusalCode {
         Self::Rollback,
         Self::UnknownSchema,
         Self::UnknownRule,
+        Self::NotEnforceable,
+        Self::NotInForce,
     ];
 
     /// The word, as in the protocol; also a closed metric label.
@@ -57,6 +63,8 @@ impl RefusalCode {
             Self::Rollback => "rollback",
             Self::UnknownSchema => "unknown_schema",
             Self::UnknownRule => "unknown_rule",
+            Self::NotEnforceable => "not_enforceable",
+            Self::NotInForce => "not_in_force",
         }
     }
 }

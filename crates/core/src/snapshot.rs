@@ -6,22 +6,26 @@ mod accept;
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use serde_json::value::RawValue;
 
 pub use self::accept::{Acceptance, ManifestRefusal, PartRefusal, accept};
+use crate::elevation::Mode;
+use crate::endpoint::Agent;
 use crate::envelope::Envelope;
+use crate::fleet::FleetBody;
 use crate::grant::GrantBody;
 use crate::interval::{Instant, Interval, Position};
 use crate::manifest::{Manifest, PartName};
 use crate::name::{Account, Digest, EndpointRef, FleetName, Named, PolicyName, RequestName, Uid};
 use crate::part::Part;
 use crate::placement::PlacementBody;
-use crate::policy::{Access, Mode, PolicyBody};
+use crate::policy::{PolicyBody, PolicyRef};
 use crate::select;
 use crate::wire::SnapshotBody;
 
-/// Who the agent is, by its own certificate.
+/// Who the agent is: by its own certificate, and what it knows of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Me {
     /// The installation.
@@ -30,6 +34,8 @@ pub struct Me {
     pub fleet: FleetName,
     /// Name and uid.
     pub endpoint: EndpointRef,
+    /// Its version, platform and capabilities.
+    pub agent: Agent,
 }
 
 /// The verified state of one endpoint. Its fields are read by whoever likes; only [`accept()`] and
@@ -41,7 +47,9 @@ pub struct Snapshot {
     pub manifest: Manifest,
     /// Who this endpoint is; without it no policy is selected.
     pub placement: Option<Part<PlacementBody>>,
-    /// By policy uid; whether one is for this endpoint is judged by the placement.
+    /// What is in force; without it nothing is.
+    pub fleet: Option<Part<FleetBody>>,
+    /// By policy uid, each in force; whether one is for this endpoint is judged by the placement.
     pub policies: BTreeMap<Uid, Part<PolicyBody>>,
     /// By request uid.
     pub grants: BTreeMap<Uid, Part<GrantBody>>,
@@ -58,8 +66,12 @@ pub struct Right {
     pub account: Account,
     /// How much is elevated.
     pub mode: Mode,
-    /// When.
+    /// When; of a right that recurs the current or next span.
     pub interval: Interval,
+    /// How long after the last authenticated contact it may still start.
+    pub offline_tolerance: Duration,
+    /// The last instant at which it may start by the age of the fleet part.
+    pub fresh_until: Instant,
 }
 
 /// What gives a right.
@@ -88,6 +100,7 @@ impl Snapshot {
         Self {
             manifest: Manifest { parts: Vec::new(), ..manifest.clone() },
             placement: None,
+            fleet: None,
             policies: BTreeMap::new(),
             grants: BTreeMap::new(),
             envelopes: BTreeMap::new(),
@@ -100,6 +113,7 @@ impl Snapshot {
         let mut kept = self.clone();
         kept.manifest.parts.retain(|entry| named.contains(&entry.name));
         kept.placement = kept.placement.filter(|_| named.contains(&PartName::Placement));
+        kept.fleet = kept.fleet.filter(|_| named.contains(&PartName::Fleet));
         kept.policies.retain(|uid, _| named.contains(&PartName::Policy(uid.clone())));
         kept.grants.retain(|uid, _| named.contains(&PartName::Grant(uid.clone())));
         let digests: BTreeSet<Digest> = kept.manifest.parts.iter().map(|entry| entry.digest).collect();
@@ -120,19 +134,23 @@ impl Snapshot {
     #[must_use]
     pub fn issued_time(&self) -> Option<Instant> {
         let placement = self.placement.iter().map(|p| p.header.issued_time);
+        let fleet = self.fleet.iter().map(|f| f.header.issued_time);
         let policies = self.policies.values().map(|p| p.header.issued_time);
         let grants = self.grants.values().map(|g| g.header.issued_time);
-        placement.chain(policies).chain(grants).max()
+        placement.chain(fleet).chain(policies).chain(grants).max()
     }
 
-    /// The rights that hold now or will, sorted by account, time and source; never one whose end is reached.
+    /// The rights that hold now or will, sorted by account, time and source; never one whose end is reached, or that a Lock stops.
     #[must_use]
     pub fn rights(&self, now: Instant) -> Vec<Right> {
+        let Some((placement, fleet)) = self.placement.as_ref().zip(self.fleet.as_ref()) else { return Vec::new() };
+        let view = View { placement: &placement.body, fleet: &fleet.body, issued_at: fleet.header.issued_time };
         let ahead = |right: &Right| {
             right.interval.start < right.interval.end && right.interval.position(now) != Position::After
         };
-        let mut rights: Vec<Right> =
-            self.granted().chain(self.policies.values().flat_map(|p| self.windows(&p.body))).filter(ahead).collect();
+        let granted = self.grants.values().filter_map(|grant| view.granted(&grant.body));
+        let given = self.policies.values().flat_map(|policy| view.given_ahead(&policy.body, now));
+        let mut rights: Vec<Right> = granted.chain(given).filter(ahead).collect();
         rights.sort_by(|a, b| {
             let key = |r: &'_ Right| (r.interval.start, r.interval.end);
             a.account.cmp(&b.account).then_with(|| key(a).cmp(&key(b))).then_with(|| a.source.cmp(&b.source))
@@ -145,31 +163,51 @@ impl Snapshot {
     pub fn next_edge(&self, now: Instant) -> Option<Instant> {
         self.rights(now).iter().filter_map(|right| right.interval.next_edge(now)).min()
     }
+}
 
-    fn granted(&self) -> impl Iterator<Item = Right> {
-        self.grants.values().map(|Part { body, .. }| Right {
-            source: RightSource::Grant { request: body.request.clone(), policy: body.policy.name.clone() },
-            account: body.account.clone(),
-            mode: body.elevation.mode,
-            interval: body.interval(),
+/// What rights are judged by.
+struct View<'a> {
+    placement: &'a PlacementBody,
+    fleet: &'a FleetBody,
+    issued_at: Instant,
+}
+
+impl View<'_> {
+    fn granted(&self, grant: &GrantBody) -> Option<Right> {
+        let locked = self.fleet.locked(self.placement, &grant.account, &grant.policy.name).is_some();
+        (!locked).then(|| Right {
+            source: RightSource::Grant { request: grant.request.named(), policy: grant.policy.name.clone() },
+            account: grant.account.clone(),
+            mode: grant.elevation.mode,
+            interval: grant.interval(),
+            offline_tolerance: grant.offline_tolerance,
+            fresh_until: self.fresh_until(grant.offline_tolerance),
         })
     }
 
     /// What this policy grants ahead on this endpoint, for each account it reaches.
-    fn windows(&self, policy: &PolicyBody) -> Vec<Right> {
-        let Access::Window { window } = policy.access else {
+    fn given_ahead(&self, policy: &PolicyBody, now: Instant) -> Vec<Right> {
+        let Some(interval) = policy.access.span(now).filter(|_| select::selects(self.placement, policy)) else {
             return Vec::new();
         };
-        let placement = self.placement.as_ref().map(|p| &p.body).filter(|p| select::selects(p, policy));
-        let accounts = placement.into_iter().flat_map(|p| &p.accounts);
-        accounts
-            .filter(|account| policy.targets.accounts.reaches(&account.name, &account.groups))
+        let PolicyRef { name, uid, .. } = &policy.policy;
+        let reached = self.placement.accounts.iter().filter(|account| {
+            policy.targets.accounts.reaches(&account.name, &account.groups)
+                && self.fleet.locked(self.placement, &account.name, name).is_none()
+        });
+        reached
             .map(|account| Right {
-                source: RightSource::Policy { policy: policy.policy.name.clone(), uid: policy.policy.uid.clone() },
+                source: RightSource::Policy { policy: name.clone(), uid: uid.clone() },
                 account: account.name.clone(),
                 mode: policy.elevation.mode,
-                interval: window,
+                interval,
+                offline_tolerance: policy.offline_tolerance,
+                fresh_until: self.fresh_until(policy.offline_tolerance),
             })
             .collect()
+    }
+
+    fn fresh_until(&self, offline_tolerance: Duration) -> Instant {
+        self.issued_at.plus(self.fleet.freshness).plus(offline_tolerance)
     }
 }

@@ -1,15 +1,18 @@
-//! Whom a policy reaches: endpoints by name or label selector, accounts by name or group, with `except`. The same functions
-//! judge a request in the controller, pick parts in the gateway and apply them on the endpoint.
+//! Whom a policy reaches: endpoints by name or label selector, accounts by name or group, with `except`, and only where the
+//! platform and the agent's version fit. The same functions judge a request in the controller, pick parts in the gateway and
+//! apply them on the endpoint.
 
 #[cfg(test)]
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
 use crate::name::{Account, EndpointName, Group};
+use crate::version::Version;
 
 /// At most this many endpoint names are shown in a message.
 const SHOWN: usize = 5;
@@ -25,7 +28,30 @@ pub struct Targets {
     pub endpoints: EndpointTarget,
     /// Which accounts on them.
     pub accounts: AccountTarget,
+    /// Operating systems it is for; empty: all.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub platforms: BTreeSet<Platform>,
+    /// An older or unknown agent never receives the policy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min_agent_version: Option<Version>,
 }
+
+/// Operating systems. May grow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Platform {
+    /// Linux
+    Linux,
+    /// Windows
+    Windows,
+    /// macOS
+    #[serde(rename = "macOS")]
+    MacOs,
+}
+
+/// A word that is no platform of this version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not a platform: Linux, Windows or macOS is expected")]
+pub struct UnknownPlatform;
 
 /// Endpoints by name, or by selector over their labels.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -80,7 +106,6 @@ pub enum Operator {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct AccountTarget {
     /// Every account of the endpoint.
-    #[serde(default)]
     pub everyone: bool,
     /// Accounts by login name.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
@@ -89,7 +114,6 @@ pub struct AccountTarget {
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub groups: BTreeSet<Group>,
     /// Who is left out whatever else says.
-    #[serde(default)]
     pub except: AccountSet,
 }
 
@@ -103,6 +127,36 @@ pub struct AccountSet {
     /// Recorded groups.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub groups: BTreeSet<Group>,
+}
+
+// === impl Platform ===
+
+impl Platform {
+    /// Every platform.
+    pub const ALL: [Self; 3] = [Self::Linux, Self::Windows, Self::MacOs];
+
+    /// The word of the API.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Linux => "Linux",
+            Self::Windows => "Windows",
+            Self::MacOs => "macOS",
+        }
+    }
+}
+
+impl FromStr for Platform {
+    type Err = UnknownPlatform;
+    fn from_str(word: &str) -> Result<Self, UnknownPlatform> {
+        Self::ALL.into_iter().find(|platform| platform.as_str() == word).ok_or(UnknownPlatform)
+    }
+}
+
+impl fmt::Display for Platform {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
 }
 
 // === impl EndpointTarget ===

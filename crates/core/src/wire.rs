@@ -3,6 +3,7 @@
 
 mod problem;
 mod rejected;
+mod report;
 #[cfg(test)]
 mod tests;
 
@@ -15,10 +16,11 @@ use serde_json::value::RawValue;
 
 pub use self::problem::{Problem, ProblemCode};
 pub use self::rejected::Rejected;
+pub use self::report::{AgentReport, AppliedReport, GrantReport, RejectedReport, ReportError, StatusReport};
 use crate::envelope::Envelope;
 use crate::name::{Digest, EndpointName, FleetName};
 
-/// Sizes in bytes and times that both sides keep to.
+/// Sizes in bytes, numbers and times that both sides keep to.
 pub mod limit {
     use std::time::Duration;
 
@@ -32,6 +34,14 @@ pub mod limit {
     pub const ENROLL: usize = 16 * 1024;
     /// The certificate request inside an enrolment, PEM.
     pub const CSR: usize = 8 * 1024;
+    /// The body of a status report.
+    pub const STATUS: usize = 64 * 1024;
+    /// Refusals in a status report; a number.
+    pub const REJECTED: usize = 16;
+    /// Grants in a status report; a number.
+    pub const GRANTS: usize = 64;
+    /// Capabilities in a status report; a number.
+    pub const CAPABILITIES: usize = 32;
     /// The longest that a poll is held.
     pub const POLL_HOLD: Duration = Duration::from_secs(55);
 }

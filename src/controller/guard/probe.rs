@@ -133,10 +133,8 @@ impl Attempts {
             endpoint_name: PROBE.to_owned(),
             account: PROBE.to_owned(),
             requester: Some(requester.to_owned()),
-            on_behalf: false,
-            duration: None,
             reason: "the controller tries whether forgeries are refused".to_owned(),
-            start_time: None,
+            ..ElevationRequestSpec::default()
         };
         ElevationRequest::new(PROBE, spec)
     }

@@ -7,6 +7,7 @@ use kube::api::{ApiResource, DynamicObject, GroupVersionKind, ListParams};
 use kube::core::PartialObjectMeta;
 use kube::{Api, Client, Resource, ResourceExt};
 use serde::{Deserialize, Serialize};
+use tidegate_api::names::GROUP;
 
 use super::NotPassed;
 
@@ -19,6 +20,9 @@ pub const KINDS: [(&str, &str, &str); 3] = [
     ("admissionregistration.k8s.io", "v1", "ValidatingAdmissionPolicyBinding"),
     ("apiextensions.k8s.io", "v1", "CustomResourceDefinition"),
 ];
+
+/// The policy that only warns, and its binding.
+const WARNINGS: &str = "warnings.tidegate.dev";
 
 /// By `<kind>/<name>`: uid and generation, which the API server raises with every change of the spec.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,9 +42,10 @@ pub fn resource((group, version, kind): (&str, &str, &str)) -> ApiResource {
     resource
 }
 
-/// Ours are named after our group.
+/// Ours are named after our group. What only warns is left out: whoever changes it lets nothing through.
 pub fn is_ours(object: &Meta) -> bool {
-    object.name_any().ends_with(tidegate_api::names::GROUP)
+    let name = object.name_any();
+    name.ends_with(GROUP) && name != WARNINGS
 }
 
 impl Seal {
@@ -69,5 +74,22 @@ impl Seal {
     #[cfg(test)]
     pub fn empty() -> Self {
         Self(BTreeMap::new())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::api::ObjectMeta;
+
+    use super::*;
+
+    #[test]
+    fn what_only_warns_is_none_of_the_guards_business() {
+        let named = |name: &str| {
+            let metadata = ObjectMeta { name: Some(name.to_owned()), ..ObjectMeta::default() };
+            is_ours(&Meta { types: None, metadata, _phantom: Default::default() })
+        };
+        assert!(named("decisions.tidegate.dev") && named("jitpolicies.tidegate.dev") && named("another.tidegate.dev"));
+        assert!(!named("warnings.tidegate.dev") && !named("decisions.example.org"));
     }
 }

@@ -1,38 +1,31 @@
 //! How many new CertificateSigningRequests may be created: token buckets, one per endpoint and one for the whole process, for
 //! whoever knows an endpoint's name may ask. Time is an argument, on any clock that never goes back.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
+use super::super::bucket::{Bucket, Buckets, Rate};
 use super::super::index::EndpointKey;
 
-/// For one endpoint: 5 at once, then one a minute.
+/// For one endpoint: 5 at once, then one a minute. Buckets that are not full are few: in the 5 minutes that an empty one needs
+/// to fill, the process creates at most 700.
 const OF_ENDPOINT: Rate = Rate { burst: 5, interval: Duration::from_secs(60) };
 /// For all endpoints of this process together: 100 at once, then 2 a second.
 const OF_PROCESS: Rate = Rate { burst: 100, interval: Duration::from_millis(500) };
-/// Above so many buckets those that are full are forgotten. The others are always fewer: in the 5 minutes that an empty
-/// bucket of an endpoint needs to fill, the process creates at most 700.
-const REMEMBERED: usize = 1024;
 
 /// What may still be created.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Allowance {
     process: Bucket,
-    endpoints: HashMap<EndpointKey, Bucket>,
+    endpoints: Buckets,
 }
-
-/// `burst` at once, then one per `interval`.
-#[derive(Debug, Clone, Copy)]
-struct Rate {
-    burst: u32,
-    interval: Duration,
-}
-
-/// The instant at which a bucket is full again; each taken token moves it by one interval.
-#[derive(Debug, Clone, Copy, Default)]
-struct Bucket(Duration);
 
 // === impl Allowance ===
+
+impl Default for Allowance {
+    fn default() -> Self {
+        Self { process: Bucket::default(), endpoints: Buckets::new(OF_ENDPOINT) }
+    }
+}
 
 impl Allowance {
     /// Takes one creation for this endpoint; nothing is taken when refused.
@@ -41,37 +34,20 @@ impl Allowance {
     /// After how long the same call would succeed if nobody else takes anything.
     pub(super) fn take(&mut self, key: &EndpointKey, now: Duration) -> Result<(), Duration> {
         let process = self.process.taken(OF_PROCESS, now);
-        let endpoint = self.endpoints.get(key).copied().unwrap_or_default().taken(OF_ENDPOINT, now);
+        let endpoint = self.endpoints.taken(key, now);
         let (process, endpoint) = match (process, endpoint) {
             (Ok(process), Ok(endpoint)) => (process, endpoint),
             (process, endpoint) => return Err(process.err().max(endpoint.err()).unwrap_or_default()),
         };
         self.process = process;
-        if self.endpoints.len() >= REMEMBERED {
-            self.endpoints.retain(|_, bucket| !bucket.is_full(now));
-        }
-        self.endpoints.insert(key.clone(), endpoint);
+        self.endpoints.put(key, endpoint, now);
         Ok(())
-    }
-}
-
-// === impl Bucket ===
-
-impl Bucket {
-    /// This bucket with one token less, or after how long there is one.
-    fn taken(self, rate: Rate, now: Duration) -> Result<Self, Duration> {
-        let full_at = self.0.max(now) + rate.interval;
-        let wait = full_at.saturating_sub(now + rate.interval * rate.burst);
-        if wait.is_zero() { Ok(Self(full_at)) } else { Err(wait) }
-    }
-
-    fn is_full(self, now: Duration) -> bool {
-        self.0 <= now
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::super::bucket::REMEMBERED;
     use super::*;
 
     const START: Duration = Duration::from_secs(1_000);

@@ -5,6 +5,7 @@ use kube::core::DeserializeGuard;
 use kube::runtime::watcher::Event;
 use serde_json::{Value, json};
 use std::time::Duration;
+use tidegate_core::fleet::FleetBody;
 use tidegate_core::name::{EndpointRef, Named};
 use tidegate_core::part::{Body, Header, Part, SCHEMA};
 use tidegate_core::placement::PlacementBody;
@@ -32,6 +33,30 @@ fn endpoint(name: &str, spec: Value) -> DeserializeGuard<ManagedEndpoint> {
     }))
 }
 
+fn fleet_called(name: &str, status: Value) -> DeserializeGuard<Fleet> {
+    guarded(json!({
+        "apiVersion": "tidegate.dev/v1alpha1", "kind": "Fleet",
+        "metadata": {"name": name, "namespace": "berlin", "uid": "uid-f", "resourceVersion": "1"},
+        "spec": {},
+        "status": status,
+    }))
+}
+
+/// The fleet part, without which nobody has a manifest.
+async fn with_fleet(served: &Served, readiness: &Readiness) {
+    let (policies, locked, revoked, blocklists) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let body = FleetBody {
+        freshness: Duration::from_secs(900),
+        void_before: Instant::from_second(0),
+        policies,
+        locked,
+        revoked,
+        blocklists,
+    };
+    let fleet = fleet_called("fleet", json!({"signed": signed(body)}));
+    after(served, readiness, vec![Event::Apply(fleet)]).await;
+}
+
 fn signed<B: Body>(body: B) -> Value {
     let fleet = Named { name: "berlin".parse().unwrap(), uid: "fleet-uid".parse().unwrap() };
     let issued_time = Instant::from_second(1000);
@@ -57,6 +82,7 @@ fn key(name: &str) -> EndpointKey {
 #[tokio::test]
 async fn a_list_counts_only_once_it_is_complete_and_replaces_what_was_there() {
     let (served, readiness) = (Served::default(), Readiness::new(&[PLURAL]));
+    with_fleet(&served, &readiness).await;
     let listed = |name| Event::InitApply(endpoint(name, json!({})));
     after(&served, &readiness, vec![Event::Init, listed("ws-1")]).await;
     assert!(served.endpoint_uid(&key("ws-1")).is_none(), "half a list");
@@ -75,6 +101,7 @@ async fn a_list_counts_only_once_it_is_complete_and_replaces_what_was_there() {
 #[tokio::test]
 async fn a_deleted_object_is_gone() {
     let (served, readiness) = (Served::default(), Readiness::new(&[PLURAL]));
+    with_fleet(&served, &readiness).await;
     after(&served, &readiness, vec![Event::Apply(endpoint("ws-1", json!({})))]).await;
     assert!(served.manifest(&key("ws-1")).is_some());
     after(&served, &readiness, vec![Event::Delete(endpoint("ws-1", json!({})))]).await;
@@ -84,12 +111,49 @@ async fn a_deleted_object_is_gone() {
 #[tokio::test]
 async fn an_endpoint_that_does_not_parse_keeps_its_certificate_and_has_no_manifest() {
     let (served, readiness) = (Served::default(), Readiness::new(&[PLURAL]));
+    with_fleet(&served, &readiness).await;
     after(&served, &readiness, vec![Event::Apply(endpoint("ws-1", json!({})))]).await;
+    assert!(served.manifest(&key("ws-1")).is_some());
     let broken = endpoint("ws-1", json!({"accounts": 7}));
     assert!(broken.0.is_err());
     after(&served, &readiness, vec![Event::Apply(broken)]).await;
     assert_eq!(served.endpoint_uid(&key("ws-1")).unwrap().as_str(), "uid-1");
     assert!(served.manifest(&key("ws-1")).is_none());
+}
+
+#[tokio::test]
+async fn the_fleet_part_is_that_of_the_one_fleet_of_the_namespace() {
+    let (served, readiness) = (Served::default(), Readiness::new(&[PLURAL]));
+    with_fleet(&served, &readiness).await;
+    after(&served, &readiness, vec![Event::Apply(endpoint("ws-1", json!({})))]).await;
+    let before = served.manifest(&key("ws-1")).unwrap();
+    for event in [Event::Apply(fleet_called("other", json!({}))), Event::Delete(fleet_called("other", json!({})))] {
+        after(&served, &readiness, vec![event]).await;
+        assert_eq!(served.manifest(&key("ws-1")).unwrap().etag(), before.etag());
+    }
+    after(&served, &readiness, vec![Event::Apply(fleet_called("fleet", json!({})))]).await;
+    assert!(served.manifest(&key("ws-1")).is_none(), "nothing is signed");
+}
+
+#[test]
+fn an_endpoint_is_read_with_what_its_agent_said() {
+    let status = json!({
+        "agent": {"version": "v1.2", "platform": "Amiga", "capabilities": ["logoff"]},
+        "applied": {"manifest": "sha256:00", "time": "2026-11-22T10:00:00Z"},
+        "grants": [{"requestUID": "uid-er"}],
+    });
+    let object: ManagedEndpoint = serde_json::from_value(json!({
+        "apiVersion": "tidegate.dev/v1alpha1", "kind": "ManagedEndpoint",
+        "metadata": {"name": "ws-1", "namespace": "berlin", "uid": "uid-1"}, "spec": {}, "status": status,
+    }))
+    .unwrap();
+    let Some(Object::Endpoint(read)) = object.object() else { panic!("an endpoint") };
+    let agent = read.agent.unwrap();
+    assert_eq!(agent.version, "v1.2".parse().ok());
+    assert_eq!(agent.platform, None, "a word that nobody knows is not said");
+    assert!(agent.capabilities.contains("logoff"));
+    assert_eq!(read.reported.applied.as_ref().unwrap().manifest, "sha256:00");
+    assert_eq!(read.reported.grants.len(), 1);
 }
 
 #[test]

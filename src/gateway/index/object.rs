@@ -5,14 +5,16 @@ use std::fmt::Display;
 use std::sync::Arc;
 
 use serde_json::value::RawValue;
+use tidegate_api::{AgentFacts, Applied, GrantReport, Rejected};
+use tidegate_core::endpoint::Agent;
 use tidegate_core::envelope::Envelope;
+use tidegate_core::fleet::FleetBody;
 use tidegate_core::grant::GrantBody;
 use tidegate_core::interval::Instant;
 use tidegate_core::manifest::{ListedRequest, RequestSummary};
 use tidegate_core::name::{Account, Digest, EndpointName, FleetName, PolicyName, RequestName, Uid};
 use tidegate_core::part::{Body, Part};
 use tidegate_core::placement::PlacementBody;
-use tidegate_core::policy::PolicyBody;
 use tidegate_core::state::State;
 
 /// The kinds that the gateway watches.
@@ -20,6 +22,8 @@ use tidegate_core::state::State;
 pub enum Kind {
     /// ManagedEndpoint
     Endpoint,
+    /// Fleet
+    Fleet,
     /// JitPolicy
     Policy,
     /// ElevationRequest
@@ -31,6 +35,8 @@ pub enum Kind {
 pub enum Key {
     /// A ManagedEndpoint.
     Endpoint(FleetName, EndpointName),
+    /// The Fleet of a namespace; there is one.
+    Fleet(FleetName),
     /// A JitPolicy.
     Policy(FleetName, PolicyName),
     /// An ElevationRequest.
@@ -38,10 +44,12 @@ pub enum Key {
 }
 
 /// An object as a watch delivered it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Object {
     /// A ManagedEndpoint.
     Endpoint(EndpointObject),
+    /// A Fleet.
+    Fleet(FleetObject),
     /// A JitPolicy.
     Policy(PolicyObject),
     /// An ElevationRequest.
@@ -49,7 +57,7 @@ pub enum Object {
 }
 
 /// What matters of a ManagedEndpoint.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct EndpointObject {
     /// Its namespace.
     pub fleet: FleetName,
@@ -57,7 +65,33 @@ pub struct EndpointObject {
     pub name: EndpointName,
     /// `metadata.uid`
     pub uid: Uid,
+    /// What its agent is; `None` until it has said so.
+    pub agent: Option<Agent>,
+    /// What its status says that gateways write.
+    pub reported: Arc<Reported>,
     /// Its placement.
+    pub signed: Option<Envelope>,
+}
+
+/// The keys of an endpoint's status that gateways write, as they are there.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Reported {
+    /// `status.agent`
+    pub agent: Option<AgentFacts>,
+    /// `status.applied`
+    pub applied: Option<Applied>,
+    /// `status.rejected`
+    pub rejected: Option<Rejected>,
+    /// `status.grants`
+    pub grants: Vec<GrantReport>,
+}
+
+/// What matters of a Fleet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FleetObject {
+    /// Its namespace.
+    pub fleet: FleetName,
+    /// The fleet part.
     pub signed: Option<Envelope>,
 }
 
@@ -118,20 +152,17 @@ pub struct ServedPart {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Served<B> {
     pub part: Arc<ServedPart>,
+    pub sequence: u64,
+    pub issued_at: Instant,
     pub body: B,
 }
 
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) struct Endpoint {
     pub uid: Uid,
+    pub agent: Option<Agent>,
+    pub reported: Arc<Reported>,
     pub placement: Option<Served<PlacementBody>>,
-}
-
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Policy {
-    pub uid: Uid,
-    pub part: Arc<ServedPart>,
-    pub body: PolicyBody,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -151,6 +182,7 @@ impl Object {
     pub fn kind(&self) -> Kind {
         match self {
             Self::Endpoint(_) => Kind::Endpoint,
+            Self::Fleet(_) => Kind::Fleet,
             Self::Policy(_) => Kind::Policy,
             Self::Request(_) => Kind::Request,
         }
@@ -161,6 +193,7 @@ impl Object {
     pub fn fleet(&self) -> &FleetName {
         match self {
             Self::Endpoint(object) => &object.fleet,
+            Self::Fleet(object) => &object.fleet,
             Self::Policy(object) => &object.fleet,
             Self::Request(object) => &object.fleet,
         }
@@ -171,6 +204,7 @@ impl Object {
     pub fn key(&self) -> Key {
         match self {
             Self::Endpoint(object) => Key::Endpoint(object.fleet.clone(), object.name.clone()),
+            Self::Fleet(object) => Key::Fleet(object.fleet.clone()),
             Self::Policy(object) => Key::Policy(object.fleet.clone(), object.name.clone()),
             Self::Request(object) => Key::Request(object.fleet.clone(), object.name.clone()),
         }
@@ -182,7 +216,7 @@ impl Key {
     #[must_use]
     pub fn fleet(&self) -> &FleetName {
         match self {
-            Self::Endpoint(fleet, _) | Self::Policy(fleet, _) | Self::Request(fleet, _) => fleet,
+            Self::Endpoint(fleet, _) | Self::Policy(fleet, _) | Self::Request(fleet, _) | Self::Fleet(fleet) => fleet,
         }
     }
 }
@@ -197,27 +231,28 @@ impl PartialEq for ServedPart {
 
 impl Eq for ServedPart {}
 
-// === impl Endpoint, Policy, Request ===
+// === impl Endpoint, Request ===
 
 impl Endpoint {
     pub(super) fn read(object: EndpointObject) -> Self {
-        let EndpointObject { fleet, name, uid, signed } = object;
+        let EndpointObject { fleet, name, uid, agent, reported, signed } = object;
         let placement = signed.and_then(|envelope| {
             let is_own = |body: &PlacementBody| body.endpoint.name == name && body.endpoint.uid == uid;
             read(&envelope, &fleet, &name, is_own)
         });
-        Self { uid, placement }
+        Self { uid, agent, reported, placement }
+    }
+
+    /// Does the endpoint receive the same in both states? What its agent reported is not a part of that.
+    pub(super) fn receives_as(&self, other: &Self) -> bool {
+        (&self.uid, &self.agent, &self.placement) == (&other.uid, &other.agent, &other.placement)
     }
 }
 
-impl Policy {
-    /// `None` while nothing is signed: such a policy reaches nobody.
-    pub(super) fn read(object: PolicyObject) -> Option<Self> {
-        let PolicyObject { fleet, name, uid, signed } = object;
-        let is_own = |body: &PolicyBody| body.policy.name == name && body.policy.uid == uid;
-        let Served { part, body } = read(&signed?, &fleet, &name, is_own)?;
-        Some(Self { uid, part, body })
-    }
+/// The fleet part of an object; `None` while nothing is signed.
+pub(super) fn read_fleet(object: FleetObject) -> Option<Served<FleetBody>> {
+    let FleetObject { fleet, signed } = object;
+    read(&signed?, &fleet, &fleet, |_| true)
 }
 
 impl Request {
@@ -249,7 +284,7 @@ impl Request {
 }
 
 /// Reads a signed part of an object; `None`, and a warning, if it is not about this object.
-fn read<B: Body>(
+pub(super) fn read<B: Body>(
     envelope: &Envelope,
     fleet: &FleetName,
     name: &impl Display,
@@ -271,5 +306,6 @@ fn read<B: Body>(
     }
     let json = RawValue::from_string(envelope.to_json()).ok()?;
     let size = u64::try_from(envelope.payload.len()).unwrap_or(u64::MAX);
-    Some(Served { part: Arc::new(ServedPart { digest: envelope.digest(), size, json }), body })
+    let part = Arc::new(ServedPart { digest: envelope.digest(), size, json });
+    Some(Served { part, sequence: header.sequence, issued_at: header.issued_time, body })
 }

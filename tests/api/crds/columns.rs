@@ -2,8 +2,11 @@
 
 use anyhow::{Context, Result};
 use kube::api::{ListParams, PostParams};
-use serde_json::json;
+use kube::{Api, Resource};
+use serde_json::{Value, json};
+use tidegate_api::{ElevationRequest, JitPolicy, Lock, ManagedEndpoint};
 
+use super::place::Place;
 use crate::fleet::{Fleet, Judged as _, wish};
 
 /// The cell of the only row below `column`: kubectl begins cells where their column's name begins.
@@ -68,5 +71,137 @@ async fn requests_are_selected_by_their_state() -> Result<()> {
     }
     let active = fleet.requests(&fleet.bob).await?.list(&ListParams::default().fields("status.state=Active")).await?;
     assert_eq!(active.items.iter().filter_map(|r| r.metadata.name.as_deref()).collect::<Vec<_>>(), ["one"]);
+    Ok(())
+}
+
+/// Checks the columns of `kubectl get` for an object of kind `K` with this status: their order and their cells.
+async fn shows<K: Resource<DynamicType = ()>>(status: Value, columns: &[(&str, &str)]) -> Result<()> {
+    let place = Place::new::<K>("shows").await?;
+    place.write_status(status).await?;
+    let plural = K::plural(&());
+    let table = place.kubectl(&["get", &plural, "-o", "wide"]).await?;
+    let header = table.lines().next().unwrap_or_default();
+    let names: Vec<&str> = header.split_whitespace().filter(|name| !matches!(*name, "NAME" | "AGE")).collect();
+    assert_eq!(names, columns.iter().map(|(name, _)| *name).collect::<Vec<_>>(), "{table}");
+    for (column, value) in columns {
+        assert_eq!(cell(&table, column)?, *value, "{column} in\n{table}");
+    }
+    Ok(())
+}
+
+fn condition(kind: &str, status: &str, reason: &str, message: &str) -> Value {
+    json!({
+        "type": kind, "status": status, "reason": reason, "message": message,
+        "lastTransitionTime": "2026-01-01T00:00:00Z",
+    })
+}
+
+#[tokio::test]
+async fn the_columns_of_each_kind_say_how_it_stands() -> Result<()> {
+    let ready = condition("Ready", "True", "Compiled", "it is in force");
+    let policy = json!({
+        "conditions": [ready],
+        "endpoints": {"matched": 12, "withheld": 1},
+        "requests": {"pending": 3, "active": 2},
+    });
+    let columns = [
+        ("MODE", "AnyApplication"),
+        ("ACCESS", "OnRequest"),
+        ("STATUS", "Compiled"),
+        ("ENDPOINTS", "12"),
+        ("WITHHELD", "1"),
+        ("PENDING", "3"),
+        ("ACTIVE", "2"),
+        ("MESSAGE", "it is in force"),
+    ];
+    shows::<JitPolicy>(policy, &columns).await?;
+
+    let fleet = json!({
+        "conditions": [ready],
+        "endpoints": {"total": 12, "upToDate": 11, "reachable": 10},
+        "requests": {"pending": 3, "active": 2},
+    });
+    let columns = [
+        ("STATUS", "Compiled"),
+        ("ENDPOINTS", "12"),
+        ("UP-TO-DATE", "11"),
+        ("REACHABLE", "10"),
+        ("PENDING", "3"),
+        ("ACTIVE", "2"),
+        ("MESSAGE", "it is in force"),
+    ];
+    shows::<tidegate_api::Fleet>(fleet, &columns).await?;
+    shows::<Lock>(json!({"ended": 3}), &[("EFFECT", "DeclineNew"), ("ENDED", "3"), ("EXPIRES", ""), ("MESSAGE", "")])
+        .await
+}
+
+#[tokio::test]
+async fn the_columns_of_endpoint_and_request_hold_the_agents_word() -> Result<()> {
+    let states = [("Enrolled", "True"), ("UpToDate", "False"), ("Reachable", "Unknown"), ("Locked", "False")];
+    let conditions: Vec<Value> = states.iter().map(|(kind, status)| condition(kind, status, "R", "enrolled")).collect();
+    let endpoint = json!({"conditions": conditions, "agent": {"version": "11.4.2", "platform": "Linux"}});
+    let columns = [
+        ("ENROLLED", "True"),
+        ("UP-TO-DATE", "False"),
+        ("REACHABLE", "Unknown"),
+        ("LOCKED", "False"),
+        ("AGENT", "11.4.2"),
+        ("PLATFORM", "Linux"),
+        ("OWNER", ""),
+        ("CERTIFICATE", ""),
+        ("MESSAGE", "enrolled"),
+    ];
+    shows::<ManagedEndpoint>(endpoint, &columns).await?;
+
+    let fleet = Fleet::new("columns-of-a-wish").await?;
+    let mut request = wish("r", &fleet.alice)?;
+    let stated = json!({"ticket": "INC-2211", "application": {"path": "/opt/toolchain/setup"}});
+    let mut spec = serde_json::to_value(&request.spec)?;
+    super::merge(&mut spec, &stated);
+    request.spec = serde_json::from_value(spec)?;
+    let mut request = fleet.requests(&fleet.alice).await?.create(&PostParams::default(), &request).await?;
+    let applied = condition("Applied", "Unknown", "Waiting", "not yet on ws-042");
+    request.status = Some(serde_json::from_value(json!({"state": "Active", "conditions": [applied]}))?);
+    let controller: Api<ElevationRequest> = fleet.requests(&fleet.controller().await?).await?;
+    controller.replace_status("r", &PostParams::default(), &request).await.allowed("the status")?;
+    let table = fleet.bob.kubectl(["get", "er", "-n", fleet.namespace.name(), "-o", "wide"]).await?.ok()?;
+    let cells = [("APPLICATION", "/opt/toolchain/setup"), ("TICKET", "INC-2211"), ("APPLIED", "Waiting")];
+    for (column, value) in cells {
+        assert_eq!(cell(&table, column)?, value, "{column} in\n{table}");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn short_names_and_the_category_find_every_kind() -> Result<()> {
+    let place = Place::new::<JitPolicy>("short").await?;
+    for word in ["jp", "er", "managedendpoints", "fleets", "locks"] {
+        place.kubectl(&["get", word]).await?;
+    }
+    let all = place.kubectl(&["api-resources", "--categories=tidegate", "-o", "name"]).await?;
+    let names: Vec<&str> = all.lines().collect();
+    let kinds = ["elevationrequests", "fleets", "jitpolicies", "locks", "managedendpoints"];
+    assert_eq!(names, kinds.map(|plural| format!("{plural}.tidegate.dev")));
+    Ok(())
+}
+
+#[tokio::test]
+async fn kubectl_explains_every_kind() -> Result<()> {
+    let place = Place::new::<JitPolicy>("explain").await?;
+    let cases = [
+        ("jitpolicies.spec.access.onRequest.duration", "1s <= min <= default <= max <= 24h"),
+        ("elevationrequests.spec.application", "exactly this one is granted"),
+        ("managedendpoints.status.agent.capabilities", "measured by its self-test"),
+        ("fleets.spec.blocklists", "Programs that"),
+        ("locks.spec.effect", "DeclineNew"),
+    ];
+    for (path, says) in cases {
+        let text = place.kubectl(&["explain", path]).await?;
+        assert!(text.split_whitespace().collect::<Vec<_>>().join(" ").contains(says), "{path}: {text}");
+        let kind = path.split('.').next().unwrap_or_default();
+        let whole = place.kubectl(&["explain", kind, "--recursive"]).await?;
+        assert!(whole.contains("spec\t") && whole.contains("status\t"), "{kind}: {whole}");
+        assert!(!whole.contains("Auto-generated"), "{kind}");
+    }
     Ok(())
 }

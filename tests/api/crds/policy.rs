@@ -1,14 +1,15 @@
-//! JitPolicy.
+//! JitPolicy: whom it is for, what it says of itself.
+
+mod access;
+mod approval;
+mod elevation;
 
 use anyhow::Result;
-use kube::Api;
-use kube::api::PostParams;
 use serde_json::{Value, json};
 use tidegate_api::JitPolicy;
 use tidegate_test_support::objects;
 
 use super::{Case, Passes, Says, admin, judge, names, spec_of};
-use crate::fleet::Fleet;
 
 async fn judge_policy(cases: Vec<Case>) -> Result<()> {
     let valid = spec_of(&objects::policy_on_request("p")?)?;
@@ -21,18 +22,6 @@ fn endpoints(targets: Value) -> Value {
 
 fn accounts(targets: Value) -> Value {
     json!({"targets": {"accounts": targets}})
-}
-
-fn on_request(change: Value) -> Value {
-    json!({"access": {"onRequest": change}})
-}
-
-fn duration(min: &str, default: &str, max: &str) -> Value {
-    on_request(json!({"duration": {"min": min, "default": default, "max": max}}))
-}
-
-fn window(start: &str, end: &str) -> Value {
-    json!({"access": {"type": "Window", "onRequest": null, "window": {"startTime": start, "endTime": end}}})
 }
 
 #[tokio::test]
@@ -85,99 +74,51 @@ async fn accounts_are_everyone_or_named() -> Result<()> {
 }
 
 #[tokio::test]
-async fn access_has_the_member_of_its_type_and_no_other() -> Result<()> {
-    let window_rule = "window belongs to type: Window, and is required there";
-    let request_rule =
-        "onRequest belongs to type: OnRequest, and is required there (onRequest: {} takes every default)";
-    let span = json!({"startTime": "2027-01-01T00:00:00Z", "endTime": "2027-01-02T00:00:00Z"});
+async fn platforms_and_versions_are_those_that_exist() -> Result<()> {
+    let platforms = |words: Value| json!({"targets": {"platforms": words}});
+    let version = |text: &str| json!({"targets": {"minAgentVersion": text}});
     judge_policy(vec![
-        ("OnRequest", json!({"access": {"type": "OnRequest", "onRequest": {}}}), Passes),
-        ("Window", json!({"access": {"type": "Window", "onRequest": null, "window": span}}), Passes),
-        ("OnRequest without", json!({"access": {"onRequest": null}}), Says(request_rule)),
-        ("OnRequest with a window", json!({"access": {"window": span}}), Says(window_rule)),
-        ("Window without", json!({"access": {"type": "Window", "onRequest": null}}), Says(window_rule)),
-        ("Window with onRequest", json!({"access": {"type": "Window", "window": span}}), Says(request_rule)),
-        ("another type", json!({"access": {"type": "Sometimes"}}), Says("supported values: \"Window\", \"OnRequest\"")),
-        ("another mode", json!({"elevation": {"mode": "Everything"}}), Says("supported values: \"AnyApplication\"")),
+        ("every platform", platforms(json!(["Linux", "Windows", "macOS"])), Passes),
+        ("another platform", platforms(json!(["MacOS"])), Says("supported values: \"Linux\", \"Windows\", \"macOS\"")),
+        ("a platform twice", platforms(json!(["Linux", "Linux"])), Says("Duplicate value")),
+        ("three numbers", version("11.4.2"), Passes),
+        ("two numbers", version("11.4"), Passes),
+        ("a v", version("v1.2"), Passes),
+        ("a kernel", version("6.1.0-18-amd64"), Passes),
+        ("no version", version("banana"), Says("should match")),
+        ("two dots", version("1..2"), Says("should match")),
+        ("a dot at the end", version("1."), Says("should match")),
+        ("a comparison", version(">=1.2"), Says("should match")),
     ])
     .await
 }
 
 #[tokio::test]
-async fn a_window_ends_after_it_starts_and_is_written_in_utc_seconds() -> Result<()> {
-    let order = "endTime must be after startTime";
+async fn reminders_and_offline_tolerance_are_lengths_of_time() -> Result<()> {
+    let reminder = "give lengths of time from 1s to 24h, such as 5m or 1h30m";
+    let tolerance = "give a length of time from 0s to 168h, such as 45m or 1h30m";
+    let reminders = |texts: &[&str]| json!({"reminders": texts});
     judge_policy(vec![
-        ("a second", window("2027-01-01T00:00:00Z", "2027-01-01T00:00:01Z"), Passes),
-        ("nothing", window("2027-01-01T00:00:00Z", "2027-01-01T00:00:00Z"), Says(order)),
-        ("backwards", window("2027-01-01T00:00:00Z", "2026-01-01T00:00:00Z"), Says(order)),
-        ("fractions", window("2027-01-01T00:00:00.5Z", "2027-01-02T00:00:00Z"), Says("startTime in body should match")),
-        (
-            "an offset",
-            window("2027-01-01T00:00:00Z", "2027-01-02T00:00:00+02:00"),
-            Says("endTime in body should match"),
-        ),
-        ("no such day", window("2027-01-01T00:00:00Z", "2027-02-30T00:00:00Z"), Says("must be of type date-time")),
-        (
-            "no end",
-            json!({"access": {"type": "Window", "onRequest": null, "window": {"startTime": "2027-01-01T00:00:00Z"}}}),
-            Says("endTime: Required value"),
-        ),
+        ("no reminders", reminders(&[]), Passes),
+        ("8 reminders", reminders(&["24h", "8h", "1h", "30m", "10m", "5m", "1m", "1s"]), Passes),
+        ("at the end itself", reminders(&["5m", "0s"]), Says(reminder)),
+        ("over a day before", reminders(&["24h1s"]), Says(reminder)),
+        ("words", reminders(&["banana"]), Says("reminders[0] in body should match")),
+        ("never offline", json!({"offlineTolerance": "0s"}), Passes),
+        ("a week offline", json!({"offlineTolerance": "168h"}), Passes),
+        ("longer offline", json!({"offlineTolerance": "168h1s"}), Says(tolerance)),
+        ("offline in words", json!({"offlineTolerance": "long"}), Says(tolerance)),
     ])
     .await
 }
 
 #[tokio::test]
-async fn durations_are_compared_as_values_and_stay_within_a_day() -> Result<()> {
-    let range = "1s <= min <= default <= max <= 24h is required";
-    let timeout = "give a length of time from 1s to 168h, such as 45m or 1h30m";
+async fn a_description_is_1024_characters_and_a_policy_can_be_suspended() -> Result<()> {
     judge_policy(vec![
-        ("the widest", duration("1s", "30m", "24h"), Passes),
-        ("the narrowest", duration("86400s", "1440m", "24h"), Passes),
-        ("text would say otherwise", duration("90s", "10m", "2h"), Passes),
-        ("min 0", duration("0s", "30m", "24h"), Says(range)),
-        ("max over a day", duration("5m", "30m", "24h1s"), Says(range)),
-        ("default below min", duration("5m", "4m", "1h"), Says("but min is 5m, default is 4m and max is 1h")),
-        ("default above max", duration("5m", "2h", "1h"), Says(range)),
-        ("no duration", duration("5m", "banana", "1h"), Says("but min is 5m, default is banana and max is 1h")),
-        ("days", duration("5m", "30m", "1d"), Says("should match")),
-        ("pendingTimeout 168h", on_request(json!({"pendingTimeout": "168h"})), Passes),
-        ("pendingTimeout above", on_request(json!({"pendingTimeout": "168h1s"})), Says(timeout)),
-        ("pendingTimeout 0", on_request(json!({"pendingTimeout": "0s"})), Says(timeout)),
-        ("pendingTimeout in words", on_request(json!({"pendingTimeout": "soon"})), Says(timeout)),
-    ])
-    .await
-}
-
-#[tokio::test]
-async fn texts_and_numbers_are_bounded() -> Result<()> {
-    judge_policy(vec![
-        ("minLength 0", on_request(json!({"reason": {"minLength": 0}})), Passes),
-        ("minLength 512", on_request(json!({"reason": {"minLength": 512}})), Passes),
-        ("minLength 513", on_request(json!({"reason": {"minLength": 513}})), Says("less than or equal to 512")),
-        ("minLength -1", on_request(json!({"reason": {"minLength": -1}})), Says("greater than or equal to 0")),
         ("a description of 1024", json!({"description": "ü".repeat(1024)}), Passes),
         ("a description of 1025", json!({"description": "ü".repeat(1025)}), Says(": Too long")),
+        ("suspended", json!({"suspended": true}), Passes),
+        ("suspended in words", json!({"suspended": "yes"}), Says("must be of type boolean")),
     ])
     .await
-}
-
-#[tokio::test]
-async fn defaults_are_filled_in_and_an_unseen_policy_says_so() -> Result<()> {
-    let fleet = Fleet::new("defaults").await?;
-    let policies: Api<JitPolicy> = Api::namespaced(fleet.control_plane.admin().client().await?, fleet.namespace.name());
-    let mut wanted = objects::policy_on_request("p")?;
-    // What a person writes who takes every default; the struct fills in the same.
-    wanted.spec.access.on_request = Some(serde_json::from_value(json!({}))?);
-    let as_written = serde_json::from_value(json!({"apiVersion": "tidegate.dev/v1alpha1", "kind": "JitPolicy",
-        "metadata": {"name": "p"}, "spec": {"targets": wanted.spec.targets, "elevation": wanted.spec.elevation,
-        "access": {"type": "OnRequest", "onRequest": {}}}}))?;
-    let resource = kube::api::ApiResource::erase::<JitPolicy>(&());
-    let raw: Api<kube::api::DynamicObject> =
-        Api::namespaced_with(fleet.control_plane.admin().client().await?, fleet.namespace.name(), &resource);
-    raw.create(&PostParams::default(), &as_written).await?;
-
-    let stored = policies.get("p").await?;
-    assert_eq!(stored.spec, wanted.spec);
-    assert_eq!(stored.status.and_then(|status| status.observed_generation), Some(-1));
-    Ok(())
 }

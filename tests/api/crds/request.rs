@@ -72,6 +72,76 @@ async fn the_reason_is_one_line_and_the_start_is_in_utc_seconds() -> Result<()> 
 }
 
 #[tokio::test]
+async fn an_application_is_one_program_with_or_without_its_arguments() -> Result<()> {
+    let rule = "argumentMatch: Any takes no arguments: leave them out, or say Exact";
+    let application = |members: Value| {
+        let mut application = json!({"path": "/opt/toolchain/setup"});
+        super::merge(&mut application, &members);
+        json!({"application": application})
+    };
+    let path = |text: &str| application(json!({"path": text}));
+    judge_request(vec![
+        ("a path", application(json!({})), Passes),
+        ("no path", application(json!({"path": null})), Says("application.path: Required value")),
+        ("a Windows path", path(r"C:\Program Files (x86)\Package Cache\{3AD05575}\setup.exe"), Passes),
+        ("a wildcard", path("/opt/toolchain/*"), Says("application.path")),
+        ("a question mark", path("/opt/toolchain/setu?"), Says("application.path")),
+        ("a way around", path("/opt/toolchain/../../bin/sh"), Says("application.path")),
+        ("a relative path", path("setup"), Says("application.path")),
+        ("a home folder", path("~/setup"), Says("application.path")),
+        ("a variable", path("/home/$USER/setup"), Says("application.path")),
+        ("a right-to-left mark", path("/opt/a\u{202e}b"), Says("application.path")),
+        ("1024 characters", path(&format!("/{}", "設".repeat(1023))), Passes),
+        ("1025 characters", path(&format!("/{}", "設".repeat(1024))), Says(": Too long")),
+        ("arguments", application(json!({"arguments": ["install", "--now", ""]})), Passes),
+        ("any arguments", application(json!({"argumentMatch": "Any"})), Passes),
+        ("any of none", application(json!({"argumentMatch": "Any", "arguments": []})), Passes),
+        ("any and these", application(json!({"argumentMatch": "Any", "arguments": ["install"]})), Says(rule)),
+        ("a line break", application(json!({"arguments": ["a\nb"]})), Says("should match")),
+        ("65 arguments", application(json!({"arguments": names(65)})), Says("must have at most 64 items")),
+        (
+            "all that can be stated",
+            application(json!({"sha256": "0aF9".repeat(16), "vendor": "V", "product": "P", "version": "1.2"})),
+            Passes,
+        ),
+        ("another digest", application(json!({"sha256": "0aF9".repeat(10)})), Says("should be at least 64 chars long")),
+        ("a version in words", application(json!({"version": "new"})), Says("should match")),
+    ])
+    .await
+}
+
+#[tokio::test]
+async fn ticket_and_attestation_have_their_forms() -> Result<()> {
+    let pem = "-----BEGIN CERTIFICATE-----\nMIIB\nAAAA\n-----END CERTIFICATE-----\n";
+    let attestation = |certificate: &str, signature: &str| json!({"attestation": {"certificate": certificate, "signature": signature}});
+    judge_request(vec![
+        ("a ticket", json!({"ticket": "INC-2211"}), Passes),
+        ("a ticket of two words", json!({"ticket": "SR 12345"}), Passes),
+        ("an empty ticket", json!({"ticket": ""}), Says("should be at least 1 chars long")),
+        ("a ticket of 65", json!({"ticket": "1".repeat(65)}), Says(": Too long")),
+        ("a ticket of two lines", json!({"ticket": "a\nb"}), Says("ticket in body should match")),
+        ("an attestation", attestation(pem, "AA=="), Passes),
+        ("no PEM", attestation("MIIB", "AA=="), Says("certificate in body should match")),
+        ("two certificates", attestation(&pem.repeat(2), "AA=="), Says("certificate in body should match")),
+        ("no base64", attestation(pem, "a b"), Says("signature in body should match")),
+        ("no signature", json!({"attestation": {"certificate": pem}}), Says("signature: Required value")),
+    ])
+    .await
+}
+
+#[tokio::test]
+async fn a_request_is_never_changed() -> Result<()> {
+    let fleet = Fleet::new("fixed-request").await?;
+    fleet.request("r").await?;
+    let admin = fleet.control_plane.admin();
+    for change in [json!({"duration": "1h"}), json!({"ticket": "INC-1"}), json!({"application": {"path": "/bin/sh"}})] {
+        let tried = fleet.merge(admin, "r", &json!({"spec": change})).await?;
+        tried.refused("a change", "spec", "spec is immutable: a different wish is a different request")?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
 async fn what_the_controller_writes_is_bounded_too() -> Result<()> {
     let fleet = Fleet::new("status-bounds").await?;
     let request = serde_json::to_value(fleet.request("r").await?)?;

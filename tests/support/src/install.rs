@@ -14,7 +14,7 @@ use kube::api::{ListParams, ObjectMeta, Patch, PatchParams, PostParams};
 use rcgen::{CertificateParams, KeyPair};
 use serde_json::json;
 use tidegate_api::ElevationRequest;
-use tidegate_api::names::{DECIDE_ANNOTATION, DECISION_PREFIX, GATEWAY, GROUP};
+use tidegate_api::names::{DECIDE_ANNOTATION, DECISION_PREFIX, GATEWAY, GROUP, VERSION};
 
 use crate::assets;
 use crate::control_plane::ControlPlane;
@@ -110,6 +110,7 @@ impl<'a> Probes<'a> {
         eventually("decisions.tidegate.dev", IN_FORCE_DEADLINE, async || self.forged_decision().await).await?;
         eventually("status.tidegate.dev", IN_FORCE_DEADLINE, async || self.foreign_status().await).await?;
         eventually("gateway-csr.tidegate.dev", IN_FORCE_DEADLINE, async || self.foreign_signer().await).await?;
+        eventually("warnings.tidegate.dev", IN_FORCE_DEADLINE, async || self.surprise().await).await?;
         if self.control_plane.minor() >= MUTATING_SINCE {
             eventually("requester.tidegate.dev", IN_FORCE_DEADLINE, async || self.requester_is_stamped(me).await)
                 .await?;
@@ -125,7 +126,8 @@ impl<'a> Probes<'a> {
         let api: Api<ValidatingAdmissionPolicy> = Api::all(self.control_plane.admin().client().await?);
         let shipped: BTreeSet<_> =
             api.list(&ListParams::default()).await?.into_iter().filter_map(|p| p.metadata.name).collect();
-        let probed: BTreeSet<_> = ["decisions", "status", "gateway-csr"].map(|name| format!("{name}.{GROUP}")).into();
+        let probed = ["decisions", "status", "gateway-csr", "warnings"];
+        let probed: BTreeSet<_> = probed.map(|name| format!("{name}.{GROUP}")).into();
         if shipped != probed {
             bail!("installed policies are {shipped:?}, but install.rs probes {probed:?}; add or remove a probe");
         }
@@ -159,6 +161,15 @@ impl<'a> Probes<'a> {
         };
         let api: Api<CertificateSigningRequest> = Api::all(gateway.client().await?);
         refused_by("gateway-csr.tidegate.dev", api.create(&dry_run(), &wanted).await)
+    }
+
+    /// Nothing is refused here, so it is a warning that proves it.
+    async fn surprise(&self) -> Result<()> {
+        let policy = serde_json::to_vec(&objects::policy_on_request(PROBE)?)?;
+        let path = format!("/apis/{GROUP}/{VERSION}/namespaces/{}/jitpolicies?dryRun=All", self.namespace);
+        let request = http::Request::post(path).header("content-type", "application/json").body(policy.into())?;
+        let answer = self.control_plane.admin().client().await?.send(request).await?;
+        if answer.headers().contains_key("warning") { Ok(()) } else { bail!("no warning: {}", answer.status()) }
     }
 
     async fn requester_is_stamped(&self, me: &str) -> Result<()> {

@@ -4,7 +4,7 @@
 use anyhow::{Context, Result};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use tidegate_api::{ElevationRequest, JitPolicy, ManagedEndpoint};
+use tidegate_api::{ElevationRequest, Fleet, JitPolicy, ManagedEndpoint};
 
 /// A policy for every account on every endpoint: any application, on request, one approval, 1 s to 1 h, default 10 s.
 ///
@@ -52,7 +52,19 @@ pub fn request(name: &str, policy: &str, endpoint: &str, account: &str, requeste
     object("ElevationRequest", name, spec)
 }
 
-fn policy(name: &str, access: Value) -> Result<JitPolicy> {
+/// The settings of a fleet where a person may have so many requests open.
+///
+/// # Errors
+/// When the kind has changed and this builder has not.
+pub fn fleet(max_open_requests: u32) -> Result<Fleet> {
+    object("Fleet", tidegate_api::names::FLEET, json!({"maxOpenRequests": max_open_requests}))
+}
+
+/// A policy for every account on every endpoint: any application; `access` as people write it.
+///
+/// # Errors
+/// When the kind has changed and this builder has not.
+pub fn policy(name: &str, access: Value) -> Result<JitPolicy> {
     let spec = json!({
         "targets": {"endpoints": {"selector": {}}, "accounts": {"everyone": true}},
         "elevation": {"mode": "AnyApplication"},

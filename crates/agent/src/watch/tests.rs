@@ -1,14 +1,24 @@
 //! The state machine under injected clocks: what is reported when, once, and never again after the end.
 
+mod lying;
+mod offline;
+mod recurring;
+mod status;
+
 use jiff::Timestamp;
 use proptest::prelude::*;
+use tidegate_core::fleet::FleetBody;
+use tidegate_core::grant::GrantBody;
 use tidegate_core::interval::Interval;
 use tidegate_core::manifest::RequestSummary;
 use tidegate_core::name::FleetName;
+use tidegate_core::policy::PolicyBody;
 use tidegate_core::snapshot::{Me, accept};
 
 use super::*;
-use crate::fixture::{Controller, Piece, Served, TRUST_DOMAIN, endpoint};
+use crate::about;
+use crate::event::Source;
+use crate::fixture::{Controller, Piece, Served, TRUST_DOMAIN, endpoint, fleet_body, in_force};
 use crate::trust::Trust;
 
 const EPOCH: i64 = 1_800_000_000;
@@ -34,31 +44,45 @@ fn span(start: i64, end: i64) -> Interval {
 
 struct Bench {
     controller: Controller,
+    /// What every snapshot says of the fleet, and when that was signed.
+    fleet: (FleetBody, Instant),
     watch: Watch,
 }
 
 impl Bench {
     fn new() -> Self {
-        Self { controller: Controller::new(), watch: Watch::resume(None, BOOT.to_owned()).0 }
+        let fleet = (fleet_body(), at(0));
+        Self { controller: Controller::new(), fleet, watch: Watch::resume(None, BOOT.to_owned()).0 }
     }
 
+    /// What the gateway's next answer makes of these parts; there was none yet.
     fn view(&self, parts: &[Piece], requests: Vec<RequestSummary>) -> View {
         let ring = Trust::check(self.controller.bundle(), &[self.controller.pin()]).unwrap().ring;
         let fleet: FleetName = "berlin".parse().unwrap();
-        let me = Me { trust_domain: TRUST_DOMAIN.to_owned(), fleet, endpoint: endpoint() };
-        let placed: Vec<Piece> = [self.controller.placement(1)].into_iter().chain(parts.iter().cloned()).collect();
-        let served = Served::new(&placed, requests);
+        let me = Me { trust_domain: TRUST_DOMAIN.to_owned(), fleet, endpoint: endpoint(), agent: about::agent() };
+        let fleet = self.controller.fleet(self.fleet.0.clone(), 1, self.fleet.1);
+        let served = Served::new(&[&[self.controller.placement(1), fleet], parts].concat(), requests);
         let accepted = accept(&served.body, &ring, &me, None, &Default::default()).unwrap();
         View {
             signed: accepted.snapshot.issued_time().unwrap(),
             snapshot: Some(Arc::new(accepted.snapshot)),
             manifest: served.etag.trim_matches('"').to_owned(),
+            applied: Some(Digest::of(served.body.manifest.get().as_bytes())),
             refused: accepted.refused,
+            refused_manifest: None,
+            contact: None,
             absence: EndReason::Absent,
         }
     }
 
+    /// A gateway answers with these parts.
     fn apply(&mut self, parts: &[Piece], now: Now) -> Vec<String> {
+        let view = View { contact: Some(now.boot), ..self.view(parts, Vec::new()) };
+        told(self.watch.apply(view, now))
+    }
+
+    /// These parts are on disk, and no gateway has answered yet.
+    fn load(&mut self, parts: &[Piece], now: Now) -> Vec<String> {
         let view = self.view(parts, Vec::new());
         told(self.watch.apply(view, now))
     }
@@ -76,14 +100,22 @@ impl Bench {
         let stored = serde_json::to_string(&self.watch.memory()).unwrap();
         let (watch, ends) = Watch::resume(Some(serde_json::from_str(&stored).unwrap()), boot.to_owned());
         self.watch = watch;
-        told(ends).into_iter().chain(self.apply(parts, now)).collect()
+        told(ends).into_iter().chain(self.load(parts, now)).collect()
     }
 }
 
 /// Nothing in force, as before the first snapshot.
 fn nothing() -> View {
-    let (manifest, refused) = (String::new(), Vec::new());
-    View { snapshot: None, manifest, refused, signed: at(0), absence: EndReason::Absent }
+    View {
+        snapshot: None,
+        manifest: String::new(),
+        applied: None,
+        refused: Vec::new(),
+        refused_manifest: None,
+        signed: at(0),
+        contact: None,
+        absence: EndReason::Absent,
+    }
 }
 
 /// The events about rights and the clock, in short.
@@ -96,7 +128,10 @@ fn told(events: Vec<Event>) -> Vec<String> {
         Event::Upcoming(right) => Some(format!("upcoming {}", name(&right))),
         Event::Started(right) => Some(format!("started {}", name(&right))),
         Event::Changed(right) => Some(format!("changed {}", name(&right))),
-        Event::Ended { right, reason } => Some(format!("ended {} {reason:?}", name(&right))),
+        Event::Withheld { right, reason } => Some(format!("withheld {} {reason:?}", name(&right))),
+        Event::Ended { right, reason, message } => {
+            Some(format!("ended {} {reason:?} {message}", name(&right)).trim_end().to_owned())
+        }
         Event::Request { request, state, .. } => Some(format!("request {request} {state}")),
         Event::Clock { sound } => Some(format!("clock {sound}")),
         Event::Snapshot { .. } | Event::Refused { .. } | Event::Enrolment { .. } | Event::Connection { .. } => None,
@@ -127,7 +162,7 @@ fn a_right_of_the_future_is_announced_then_started_then_ended() {
     let mut bench = Bench::new();
     let grant = bench.grant("a", 100, 200);
     let mut view = bench.view(&[grant], Vec::new());
-    view.signed = at(0);
+    (view.signed, view.contact) = (at(0), Some(now(0).boot));
     assert_eq!(told(bench.watch.apply(view, now(0))), ["upcoming a"]);
     assert_eq!(bench.tick(now(99)), [""; 0]);
     assert_eq!(bench.tick(now(100)), ["started a"]);
@@ -183,9 +218,9 @@ fn behind_signed_time_nothing_starts_and_what_runs_goes_on_to_its_end() {
     let mut bench = Bench::new();
     let (a, b) = (bench.grant("a", 0, 600), bench.grant("b", 0, 900));
     bench.apply(std::slice::from_ref(&a), now(0));
-    assert_eq!(bench.apply(&[a, b], read(-3600, 10)), ["clock false"]);
+    assert_eq!(bench.apply(&[a, b], read(-3600, 10)), ["clock false", "withheld b Clock"]);
     let standings: Vec<Standing> = bench.watch.rows(read(-3600, 10)).iter().map(|row| row.standing).collect();
-    assert_eq!(standings, [Standing::Active, Standing::Withheld]);
+    assert_eq!(standings, [Standing::Active, Standing::Withheld(Obstacle::Clock)]);
     assert_eq!(bench.tick(read(-3000, 600)), ["ended a Expired"]);
     assert_eq!(bench.tick(now(700)), ["clock true", "started b"]);
 }
@@ -220,7 +255,7 @@ fn a_begun_grant_ends_with_its_boot_and_a_window_is_judged_anew() {
     let window = bench.controller.window(span(0, 600), 1);
     let parts = [a, later, window];
     let mut view = bench.view(&parts, Vec::new());
-    view.signed = at(0);
+    (view.signed, view.contact) = (at(0), Some(now(0).boot));
     bench.watch.apply(view, now(0));
     let after = bench.restart("boot-2", &parts, read(310, 0));
     assert_eq!(after, ["ended a Reboot", "started window/alice", "started later", "started window/bob"]);
@@ -260,11 +295,14 @@ fn a_part_that_comes_back_after_its_end_gives_nothing() {
 #[test]
 fn another_interval_is_told_and_followed() {
     let mut bench = Bench::new();
-    let windows: Vec<Piece> =
-        [(0, 600), (0, 300), (400, 500)].iter().map(|(s, e)| bench.controller.window(span(*s, *e), 1)).collect();
-    bench.apply(&windows[..1], now(0));
-    assert_eq!(bench.apply(&windows[1..2], now(1)), ["changed window/alice", "changed window/bob"]);
-    let moved = bench.apply(&windows[2..], now(2));
+    let mut edit = |sequence, start, end, at| {
+        bench.fleet.0.policies = in_force(sequence);
+        let window = bench.controller.window(span(start, end), sequence);
+        bench.apply(&[window], now(at))
+    };
+    edit(1, 0, 600, 0);
+    assert_eq!(edit(2, 0, 300, 1), ["changed window/alice", "changed window/bob"]);
+    let moved = edit(3, 400, 500, 2);
     let each = |account| [format!("ended window/{account} Absent"), format!("upcoming window/{account}")];
     assert_eq!(moved, [each("alice"), each("bob")].concat());
     assert_eq!(bench.tick(now(400)), ["started window/alice", "started window/bob"]);

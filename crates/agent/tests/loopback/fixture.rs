@@ -2,13 +2,17 @@
 //! Shared by the agent's own tests and by those over the network.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateSigningRequestParams, DnType, ExtendedKeyUsagePurpose, IsCa,
     Issuer, KeyPair, PKCS_ED25519, PublicKeyData, SanType,
 };
+use tidegate_core::access::Access;
+use tidegate_core::elevation::{Authentication, ChildProcesses, Elevation, Mode, OnExpiry, Scope};
 use tidegate_core::envelope::{Envelope, sign};
-use tidegate_core::grant::{GrantBody, PinnedPolicy};
+use tidegate_core::fleet::{FleetBody, PolicyInForce, Revoked};
+use tidegate_core::grant::{GrantBody, GrantedRequest, PinnedPolicy, Requires};
 use tidegate_core::interval::{Instant, Interval};
 use tidegate_core::key::SigningKey;
 use tidegate_core::keyring::TrustedKey;
@@ -16,7 +20,7 @@ use tidegate_core::manifest::{Manifest, PartEntry, PartName, RequestSummary, eta
 use tidegate_core::name::{Digest, EndpointRef, FleetRef, Named};
 use tidegate_core::part::{Body, Header, PartKind, SCHEMA};
 use tidegate_core::placement::{PlacedAccount, PlacementBody};
-use tidegate_core::policy::{Access, Elevation, Mode, PolicyBody, PolicyRef};
+use tidegate_core::policy::{PolicyBody, PolicyRef};
 use tidegate_core::target::{AccountTarget, EndpointTarget, Selector, Targets};
 use tidegate_core::trust::{TrustBundle, pin_of_spki};
 use tidegate_core::wire::SnapshotBody;
@@ -25,6 +29,10 @@ use tidegate_core::wire::SnapshotBody;
 pub const TRUST_DOMAIN: &str = "tidegate.test";
 /// The endpoint's identity, without uid.
 pub const ENDPOINT: &str = "spiffe://tidegate.test/fleet/berlin/endpoint/ws-042";
+/// How long a fleet part of these tests can be relied on.
+pub const FRESHNESS: Duration = Duration::from_secs(900);
+/// How long the rights of these tests may still begin without contact.
+pub const TOLERANCE: Duration = Duration::from_secs(86_400);
 
 /// An authority and a signing key.
 pub struct Controller {
@@ -87,7 +95,7 @@ impl Controller {
         let authority = SigningKey::from_pkcs8(self.authority.key().serialized_der()).unwrap();
         let trusted = TrustedKey {
             public_key: self.signing.public_key(),
-            roles: BTreeSet::from([PartKind::Placement, PartKind::Policy, PartKind::Grant]),
+            roles: BTreeSet::from([PartKind::Placement, PartKind::Fleet, PartKind::Policy, PartKind::Grant]),
             expiration_time: Instant::MAX,
         };
         let authorities = vec![self.certificate.clone()];
@@ -123,37 +131,111 @@ impl Controller {
         self.sign("placement", body, sequence, Instant::from_second(0))
     }
 
-    /// A grant for alice, answering the request of this name, whose uid is `<name>-uid`.
+    /// The fleet part of this content.
+    pub fn fleet(&self, body: FleetBody, sequence: u64, issued: Instant) -> Piece {
+        self.sign("fleet", body, sequence, issued)
+    }
+
+    /// [`grant()`], signed when it begins.
     pub fn grant(&self, request: &str, interval: Interval) -> Piece {
-        let body = GrantBody {
-            endpoint: endpoint(),
-            request: Named { name: request.parse().unwrap(), uid: format!("{request}-uid").parse().unwrap() },
-            account: "alice".parse().unwrap(),
-            policy: PinnedPolicy {
-                name: "dev-tools".parse().unwrap(),
-                uid: "policy-uid".parse().unwrap(),
-                generation: 1,
-                digest: Digest::of(b""),
-            },
-            elevation: Elevation { mode: Mode::AnyApplication },
-            not_before: interval.start,
-            not_after: interval.end,
-        };
-        self.sign(&format!("grant/{request}-uid"), body, 1, interval.start)
+        self.granted(grant(request, interval))
+    }
+
+    /// A grant of this content, signed when it begins.
+    pub fn granted(&self, body: GrantBody) -> Piece {
+        let (name, issued) = (format!("grant/{}", body.request.uid), body.not_before);
+        self.sign(&name, body, 1, issued)
     }
 
     /// A policy that gives everyone this window; its uid is `window-uid`.
     pub fn window(&self, window: Interval, sequence: u64) -> Piece {
-        let body = PolicyBody {
-            policy: PolicyRef { name: "window".parse().unwrap(), uid: "window-uid".parse().unwrap(), generation: 1 },
-            targets: Targets {
-                endpoints: EndpointTarget::Selector(Selector::default()),
-                accounts: AccountTarget { everyone: true, ..AccountTarget::default() },
-            },
-            elevation: Elevation { mode: Mode::AnyApplication },
-            access: Access::Window { window },
-        };
-        self.sign("policy/window-uid", body, sequence, Instant::from_second(0))
+        self.policy(ahead(Access::Window { window }), sequence)
+    }
+
+    /// A policy of this content.
+    pub fn policy(&self, body: PolicyBody, sequence: u64) -> Piece {
+        let name = format!("policy/{}", body.policy.uid);
+        self.sign(&name, body, sequence, Instant::from_second(0))
+    }
+}
+
+/// Policy `window-uid` is in force at sequence 1, and nothing speaks against anything.
+pub fn fleet_body() -> FleetBody {
+    FleetBody {
+        freshness: FRESHNESS,
+        void_before: Instant::from_second(0),
+        policies: in_force(1),
+        locked: Vec::new(),
+        revoked: Vec::new(),
+        blocklists: Vec::new(),
+    }
+}
+
+/// Policy `window-uid` is in force at this sequence.
+pub fn in_force(sequence: u64) -> Vec<PolicyInForce> {
+    vec![PolicyInForce { uid: "window-uid".parse().unwrap(), sequence }]
+}
+
+/// The grant that answers the request of this name ended before its time.
+pub fn revoked(request: &str) -> Vec<Revoked> {
+    vec![Revoked { request: format!("{request}-uid").parse().unwrap(), not_after: Instant::MAX }]
+}
+
+/// Any application, for alice, answering the request of this name, whose uid is `<name>-uid`.
+pub fn grant(request: &str, interval: Interval) -> GrantBody {
+    let ticket = String::new();
+    GrantBody {
+        endpoint: endpoint(),
+        request: GrantedRequest {
+            name: request.parse().unwrap(),
+            uid: format!("{request}-uid").parse().unwrap(),
+            ticket,
+        },
+        account: "alice".parse().unwrap(),
+        policy: PinnedPolicy {
+            name: "dev-tools".parse().unwrap(),
+            uid: "policy-uid".parse().unwrap(),
+            generation: 1,
+            digest: Digest::of(b""),
+        },
+        elevation: elevation(),
+        application: None,
+        not_before: interval.start,
+        not_after: interval.end,
+        reminders: Vec::new(),
+        offline_tolerance: TOLERANCE,
+        requires: Requires { placement: 1, fleet: 1 },
+    }
+}
+
+/// A policy `window` of uid `window-uid` that gives everyone any application ahead.
+pub fn ahead(access: Access) -> PolicyBody {
+    PolicyBody {
+        policy: PolicyRef { name: "window".parse().unwrap(), uid: "window-uid".parse().unwrap(), generation: 1 },
+        targets: Targets {
+            endpoints: EndpointTarget::Selector(Selector::default()),
+            accounts: AccountTarget { everyone: true, ..AccountTarget::default() },
+            platforms: BTreeSet::new(),
+            min_agent_version: None,
+        },
+        elevation: elevation(),
+        access,
+        reminders: Vec::new(),
+        offline_tolerance: TOLERANCE,
+    }
+}
+
+fn elevation() -> Elevation {
+    Elevation {
+        mode: Mode::AnyApplication,
+        scope: Scope::Listed,
+        include_blocklisted: false,
+        applications: Vec::new(),
+        run_as: "root".parse().unwrap(),
+        authentication: Authentication::Required,
+        child_processes: ChildProcesses::Track,
+        protections: BTreeSet::new(),
+        on_expiry: OnExpiry::Terminate,
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, Request, Response, StatusCode};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -51,11 +51,14 @@ struct Script {
     year: i32,
     /// The next snapshot has no parts, whatever the agent has.
     forgetful: bool,
+    /// What a status report is answered with, if not with 204.
+    deaf: Option<ProblemCode>,
 }
 
 /// One call that a gateway saw.
 #[derive(Debug)]
 pub struct Call {
+    pub method: Method,
     pub path: String,
     pub headers: HeaderMap,
     pub body: Bytes,
@@ -101,6 +104,7 @@ impl Cluster {
             bundle: controller.bundle(),
             year: FAR,
             forgetful: false,
+            deaf: None,
         };
         Arc::new(Self { controller, script: Mutex::new(script), changed: watch::channel(0).0 })
     }
@@ -143,6 +147,11 @@ impl Cluster {
         self.serve(served);
     }
 
+    /// Answers every status report with this problem, or takes them.
+    pub fn deafen(&self, problem: Option<ProblemCode>) {
+        self.change(|script| script.deaf = problem);
+    }
+
     fn change(&self, change: impl FnOnce(&mut Script)) {
         change(&mut self.script.lock().unwrap());
         self.changed.send_modify(|version| *version += 1);
@@ -153,8 +162,16 @@ impl Cluster {
             "/v1/trust" => json(200, &self.script.lock().unwrap().bundle),
             "/v1/enroll" => self.enrol(&call.body),
             "/v1/snapshot" if has_certificate => self.snapshot(&call.headers).await,
-            "/v1/snapshot" => problem(ProblemCode::CertificateRequired),
+            "/v1/status" if has_certificate => self.status(),
+            "/v1/snapshot" | "/v1/status" => problem(ProblemCode::CertificateRequired),
             _ => problem(ProblemCode::NotFound),
+        }
+    }
+
+    fn status(&self) -> Response<Full<Bytes>> {
+        match self.script.lock().unwrap().deaf {
+            Some(code) => problem(code),
+            None => Response::builder().status(204).body(Full::default()).unwrap(),
         }
     }
 
@@ -290,7 +307,7 @@ async fn accept(
             let service = service_fn(|request: Request<Incoming>| async {
                 let (head, body) = request.into_parts();
                 let body = body.collect().await.unwrap().to_bytes();
-                let call = Call { path: head.uri.path().to_owned(), headers: head.headers, body };
+                let call = Call { method: head.method, path: head.uri.path().to_owned(), headers: head.headers, body };
                 let response = cluster.answer(&call, has_certificate).await;
                 let _ = seen.send(call);
                 Ok::<_, Infallible>(response)

@@ -5,18 +5,21 @@ mod clock;
 mod credentials;
 mod fixture;
 mod gateway;
+mod lying;
 mod refusals;
+mod status;
 
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use rcgen::{CertificateSigningRequestParams, ExtendedKeyUsagePurpose, PublicKeyData};
+use tidegate_core::fleet::FleetBody;
 use tidegate_core::name::Digest;
 use tidegate_core::wire::{EnrollRequest, ProblemCode};
 
 use crate::agent::{Agent, PATIENCE, command};
 use crate::clock::from_now;
-use crate::fixture::{Controller, Piece, Served};
+use crate::fixture::{Controller, Piece, Served, fleet_body};
 use crate::gateway::{Call, Cluster, Face, Gateway};
 
 /// Longer than any test: what lasts an hour does not end in one.
@@ -26,10 +29,15 @@ fn state() -> tempfile::TempDir {
     tempfile::Builder::new().permissions(std::os::unix::fs::PermissionsExt::from_mode(0o700)).tempdir().unwrap()
 }
 
-/// The placement and these grants.
+/// The placement, a fleet part of this moment, and these grants.
 fn parts(controller: &Controller, grants: &[(&str, i64)]) -> Vec<Piece> {
     let grants = grants.iter().map(|(request, seconds)| controller.grant(request, from_now(*seconds)));
-    [controller.placement(1)].into_iter().chain(grants).collect()
+    base(controller, fleet_body(), 1).into_iter().chain(grants).collect()
+}
+
+/// The placement and this fleet part, signed now.
+fn base(controller: &Controller, fleet: FleetBody, sequence: u64) -> Vec<Piece> {
+    vec![controller.placement(1), controller.fleet(fleet, sequence, from_now(0).start)]
 }
 
 fn served(controller: &Controller, grants: &[(&str, i64)]) -> Served {
@@ -143,6 +151,25 @@ async fn a_grant_ends_at_its_deadline_with_the_gateway_gone() {
     let late = at("time").duration_since(at("endTime")).as_millis();
     assert!((0..1000).contains(&late), "{late} ms after its deadline");
     assert_eq!(agent.seen("ended").len(), 1);
+}
+
+#[tokio::test]
+async fn what_may_not_begin_offline_begins_when_a_gateway_says_that_nothing_is_new() {
+    let (cluster, gateway) = cluster(&[("a", HOUR)]).await;
+    let dir = state();
+    let mut agent = Agent::start(&[&gateway.url], cluster.controller.pin(), dir.path());
+    agent.grant("started", "a").await;
+    agent.stop().await;
+    std::fs::remove_file(dir.path().join("deadlines.json")).unwrap();
+    let mut agent = Agent::start(&["https://127.0.0.1:9"], cluster.controller.pin(), dir.path());
+    assert_eq!(agent.grant("withheld", "a").await["reason"], "offline");
+    agent.event("connection", |e| e["up"] == false).await;
+    assert!(agent.seen("started").is_empty());
+    agent.stop().await;
+    let mut agent = Agent::start(&[&gateway.url], cluster.controller.pin(), dir.path());
+    agent.grant("withheld", "a").await;
+    agent.grant("started", "a").await;
+    assert_eq!(agent.seen("snapshot").len(), 1, "the one on disk");
 }
 
 #[tokio::test]

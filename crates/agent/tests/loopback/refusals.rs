@@ -14,7 +14,7 @@ async fn a_forged_manifest_is_refused_and_absence_counts() {
     agent.grant("started", "b").await;
 
     let mut forged = parts(&cluster.controller, &[("b", HOUR), ("c", HOUR)]);
-    forged[2].1.signatures[0].sig[0] ^= 1;
+    forged[3].1.signatures[0].sig[0] ^= 1;
     let etag = cluster.serve(Served::new(&forged, Vec::new()));
     let refused = agent.event("refused", |_| true).await;
     assert_eq!(refused["code"], "bad_signature");
@@ -41,12 +41,12 @@ async fn after_a_refusal_the_same_gateway_is_asked_at_once_and_a_revocation_come
     agent.grant("started", "b").await;
     for round in 0..3 {
         let mut forged = parts(&cluster.controller, &[("a", HOUR), ("b", HOUR), ("c", HOUR + round)]);
-        forged[3].1.signatures[0].sig[0] ^= 1;
+        forged[4].1.signatures[0].sig[0] ^= 1;
         cluster.serve(Served::new(&forged, Vec::new()));
         agent.event("refused", |_| true).await;
     }
     let mut forged = parts(&cluster.controller, &[("b", HOUR), ("c", HOUR)]);
-    forged[2].1.signatures[0].sig[0] ^= 1;
+    forged[3].1.signatures[0].sig[0] ^= 1;
     cluster.serve(Served::new(&forged, Vec::new()));
     assert_eq!(agent.grant("ended", "a").await["reason"], "absent");
     assert!(agent.seen("connection").iter().all(|e| e["up"] == true), "the gateway is as good as before");

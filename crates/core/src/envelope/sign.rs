@@ -79,6 +79,19 @@ pub fn sign_if_changed<B: Body + PartialEq>(
     if previous.is_some_and(|signed| says_already(signed, &body, issuer)) {
         return Ok(None);
     }
+    sign_next(previous, body, issuer, now).map(Some)
+}
+
+/// Signs the content under a sequence above the previous one's, whoever signed that.
+///
+/// # Errors
+/// As [`sign_if_changed`].
+pub fn sign_next<B: Body>(
+    previous: Option<&Signed>,
+    body: B,
+    issuer: Issuer<'_>,
+    now: Instant,
+) -> Result<Signed, SignError> {
     let stored = previous.map(stored_sequence::<B>);
     let latest = next_sequence(None, now.plus(MAX_AHEAD));
     if let Some(stored) = stored.filter(|stored| *stored > latest) {
@@ -91,7 +104,7 @@ pub fn sign_if_changed<B: Body + PartialEq>(
         sequence: next_sequence(stored, now),
         issued_time: now,
     };
-    Ok(Some(sign(body, header, issuer.key)?))
+    Ok(sign(body, header, issuer.key)?)
 }
 
 fn says_already<B: Body + PartialEq>(signed: &Signed, body: &B, issuer: Issuer<'_>) -> bool {

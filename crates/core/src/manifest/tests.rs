@@ -19,6 +19,7 @@ fn part_names_are_written_and_read_in_one_form() {
     let uid = || fixture::uid("u-1");
     for (text, name) in [
         ("placement", PartName::Placement),
+        ("fleet", PartName::Fleet),
         ("policy/u-1", PartName::Policy(uid())),
         ("grant/u-1", PartName::Grant(uid())),
     ] {
@@ -27,7 +28,10 @@ fn part_names_are_written_and_read_in_one_form() {
     }
     for bad in [
         "",
-        "fleet",
+        "fleets",
+        "Fleet",
+        "fleet/",
+        "fleet/u",
         "Placement",
         "placement/",
         "placement/u",
@@ -40,6 +44,13 @@ fn part_names_are_written_and_read_in_one_form() {
     ] {
         assert!(bad.parse::<PartName>().is_err(), "{bad:?}");
     }
+}
+
+#[test]
+fn placement_and_fleet_come_before_the_parts_that_they_judge() {
+    let mut names = ["grant/a", "policy/b", "fleet", "policy/a", "placement"].map(|name| name.parse().unwrap());
+    names.sort();
+    assert_eq!(names.map(|name: PartName| name.to_string()), ["placement", "fleet", "policy/a", "policy/b", "grant/a"]);
 }
 
 #[test]
@@ -116,7 +127,7 @@ fn a_manifest_above_its_limit_is_refused_unread() {
 }
 
 fn any_entry() -> impl Strategy<Value = PartEntry> {
-    let name = prop_oneof![Just("placement".to_owned()), "policy/[ab]", "grant/[ab]"];
+    let name = prop_oneof![Just("placement".to_owned()), Just("fleet".to_owned()), "policy/[ab]", "grant/[ab]"];
     (name, any::<u8>(), 0u64..3).prop_map(|(name, byte, size)| PartEntry {
         name: name.parse().unwrap(),
         digest: Digest::of(&[byte]),

@@ -102,17 +102,6 @@ fn what_ends_access_never_waits_for_the_guard() {
     }
 }
 
-/// A request approved for a start far ahead, so not signed yet.
-fn scheduled() -> World {
-    let mut request = request();
-    request.wish.start = Some(at(10_000));
-    let mut world = World::new(request);
-    world.step(0);
-    world.decide("bob@corp approve");
-    assert_eq!(world.step(5), State::Scheduled);
-    world
-}
-
 #[test]
 fn a_record_that_does_not_follow_from_the_decisions_grants_nothing() {
     let forgeries: [fn(&mut World); 4] = [
@@ -122,7 +111,7 @@ fn a_record_that_does_not_follow_from_the_decisions_grants_nothing() {
         |w| drop(w.request.decisions.insert(1, "bob@corp deny".into())),
     ];
     for forge in forgeries {
-        let mut world = scheduled();
+        let mut world = World::scheduled();
         forge(&mut world);
         assert_eq!(world.step(10_000), State::Revoked);
         assert!(world.signed.is_empty());
@@ -138,7 +127,7 @@ fn a_record_that_does_not_follow_from_the_decisions_grants_nothing() {
 
 #[test]
 fn after_a_gap_an_approval_that_is_not_signed_is_taken_back() {
-    let mut world = scheduled();
+    let mut world = World::scheduled();
     assert!(!world.request.is_taken_up());
     world.guard = Guard::Repaired;
     assert_eq!(world.step(20), State::Revoked);

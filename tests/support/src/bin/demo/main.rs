@@ -1,6 +1,7 @@
 //! `make demo`: the main job of Tidegate from the first process to the end of a grant, told step by step on the harness that
 //! the tests use. It exits with 0 only if every step held. `KEEP=1` leaves everything up for trying by hand.
 
+mod ahead;
 mod by_hand;
 mod narrator;
 mod screen;

@@ -9,6 +9,7 @@ use serde_json::Value;
 use tidegate_api::ElevationRequest;
 use tidegate_test_support::{ControlPlane, clock, eventually};
 
+use crate::ahead;
 use crate::by_hand;
 use crate::narrator::Narrator;
 use crate::screen::Screen;
@@ -34,6 +35,7 @@ pub async fn tell(narrator: &Narrator, control_plane: &ControlPlane, keep: bool)
     counts_down(narrator, &screen).await?;
     ends(narrator, &stage, &screen, deadline).await?;
     looks_back(narrator, &stage).await?;
+    ahead::scene(narrator, &stage, &screen).await?;
     if keep {
         by_hand::stay(narrator, &stage, &screen).await?;
     }
@@ -147,8 +149,10 @@ async fn looks_back(narrator: &Narrator, stage: &Stage<'_>) -> Result<()> {
         let events = stage.admin.kubectl(["get", "events", "-n", FLEET, "-o", "json"]).await?.ok()?;
         let events: Value = serde_json::from_str(&events)?;
         let is = |reason: &str| events["items"].as_array().is_some_and(|all| all.iter().any(|e| e["reason"] == reason));
-        let missing: Vec<&str> =
-            ["Accepted", "Approved", "Activated", "Expired"].into_iter().filter(|reason| !is(reason)).collect();
+        let missing: Vec<&str> = ["Accepted", "Approved", "Activated", "Applied", "Expired"]
+            .into_iter()
+            .filter(|reason| !is(reason))
+            .collect();
         ensure!(missing.is_empty(), "there is no {missing:?}");
         Ok(())
     })
@@ -167,7 +171,7 @@ async fn audit(stage: &Stage<'_>) -> Result<String> {
     };
     stdout.wait_for("the last audit line", 0, SOON, |line| ours(line).as_deref() == Some("Expired")).await?;
     let events: Vec<String> = stdout.lines().iter().filter_map(|line| ours(line)).collect();
-    let expected = ["Accepted", "Approved", "Activated", "Expired"];
+    let expected = ["Accepted", "Approved", "Activated", "Applied", "Expired"];
     ensure!(events == expected, "the audit lines had to be {expected:?}; they are {events:?}");
     Ok(format!("one audit line for each transition, on the controller's standard output: {}", events.join(", ")))
 }

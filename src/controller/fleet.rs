@@ -1,0 +1,246 @@
+//! Fleet: parse, compile and sign the fleet part, count. It is signed anew within its freshness and soon after a change; settings
+//! that do not parse keep the last good ones, and what is locked and revoked is said all the same.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kube::ResourceExt;
+use kube::runtime::controller::Action;
+use tidegate_api as api;
+use tidegate_api::names::condition;
+use tidegate_core::envelope::Signed;
+use tidegate_core::fleet::{FleetBody, FleetView, PolicyInForce, Revoked, Settings};
+use tidegate_core::interval::Instant;
+use tidegate_core::name::FleetRef;
+use tidegate_core::part::Part;
+use tidegate_core::policy::MAX_COMPILED;
+use tidegate_core::state::State;
+
+use super::error::Error;
+use super::{Context, Guarded, apply, in_fleet, read, requeue};
+use crate::clock;
+use crate::convert::{self, Wanted};
+
+/// Many changes at once make one part, as each wakes every endpoint of the fleet: two parts are at least so far apart. Locks do not
+/// wait.
+const SPACING: Duration = Duration::from_secs(2);
+
+/// One pass over a fleet.
+///
+/// # Errors
+/// See [`Error`].
+pub async fn reconcile(object: Arc<Guarded<api::Fleet>>, context: Arc<Context>) -> Result<Action, Error> {
+    let object = read(&object)?;
+    let now = clock::now();
+    let fleet = context.fleet(&object.namespace().unwrap_or_default()).await?;
+    let previous = Previous::of(object)?;
+    let (settings, mut ready) = settings(object, previous.part.as_ref());
+    let view = View::of(object, &context, &settings);
+    let body = settings.compile(view.compiled_from(&previous, &settings, now), now);
+    let edge = FleetBody::next_edge(&view.locks, now);
+    let mut signed = previous.sign(body, &settings, &context, &fleet, now)?;
+    if let Some(bytes) = signed.bytes.filter(|bytes| *bytes > MAX_COMPILED) {
+        ready = too_large(bytes);
+        signed.part = previous.signed.as_ref().map(convert::from_signed);
+    }
+    let generation = object.metadata.generation;
+    let before = object.status.clone().unwrap_or_default();
+    let status = api::FleetStatus {
+        observed_generation: generation,
+        conditions: convert::merge(&before.conditions, ready, generation, &convert::time(now)),
+        endpoints: Some(view.counts()),
+        requests: Some(context.counts(object.namespace(), |_| true)),
+        signed: signed.part,
+    };
+    if object.status.as_ref() != Some(&status) {
+        let mut changed = object.clone();
+        changed.status = Some(status);
+        apply::status(&context.client, &changed).await?;
+    }
+    Ok(requeue(Some(edge.map_or(signed.renew_at, |edge| edge.min(signed.renew_at)))))
+}
+
+/// The settings that requests are held to.
+#[must_use]
+pub fn settings_of(object: &api::Fleet) -> Settings {
+    let part = Previous::of(object).ok().and_then(|previous| previous.part);
+    settings(object, part.as_ref()).0
+}
+
+/// The settings in force, and what is said of those that are written.
+fn settings(object: &api::Fleet, previous: Option<&Part<FleetBody>>) -> (Settings, Vec<Wanted>) {
+    let written = convert::settings(object).map_err(|error| ("Invalid", error.to_string())).and_then(|settings| {
+        let bytes = serde_json::to_vec(&settings.blocklists).map_or(0, |json| json.len());
+        if bytes <= MAX_COMPILED {
+            return Ok(settings);
+        }
+        Err(("TooLarge", format!("spec.blocklists: {bytes} bytes, at most {MAX_COMPILED} can be sent to an endpoint")))
+    });
+    let ready = |status, reason: &str, message| Wanted {
+        type_: condition::READY,
+        status: Some(status),
+        reason: reason.to_owned(),
+        message,
+    };
+    match written {
+        Ok(settings) => (settings, vec![ready(true, "Compiled", "signed for every endpoint".to_owned())]),
+        Err((reason, message)) => {
+            let body = previous.map(|part| part.body.clone());
+            let kept = body.map_or_else(Settings::default, |body| Settings {
+                freshness: body.freshness,
+                blocklists: body.blocklists,
+                // Who is who has nothing to do with a blocklist that does not read.
+                accounts: convert::fleet_accounts(object).unwrap_or_default(),
+                ..Settings::default()
+            });
+            let message = format!("{message}; the last freshness and blocklists stay in force");
+            (kept, vec![ready(false, reason, message), super::policy::stalled(reason, "the Fleet")])
+        }
+    }
+}
+
+/// Nothing can be signed: what agents hold ages, and then nothing new starts.
+fn too_large(bytes: usize) -> Vec<Wanted> {
+    let message = format!(
+        "{bytes} bytes of policies, Locks and blocklists, at most {MAX_COMPILED} can be sent to an endpoint; the last part stays, and \
+         nothing starts once it is older than freshness: shorten spec.blocklists, or delete policies or Locks"
+    );
+    vec![
+        Wanted { type_: condition::READY, status: Some(false), reason: "TooLarge".to_owned(), message },
+        super::policy::stalled("TooLarge", "something"),
+    ]
+}
+
+/// What was signed last.
+struct Previous {
+    signed: Option<Signed>,
+    part: Option<Part<FleetBody>>,
+}
+
+struct Next {
+    part: Option<api::Signed>,
+    renew_at: Instant,
+    /// Of a part that was signed now.
+    bytes: Option<usize>,
+}
+
+impl Previous {
+    fn of(object: &api::Fleet) -> Result<Self, Error> {
+        let signed = object.status.as_ref().and_then(|status| status.signed.as_ref());
+        let signed = signed.map(convert::signed).transpose()?;
+        let part = signed.as_ref().and_then(|signed| signed.envelope.read_unverified::<FleetBody>().ok());
+        Ok(Self { signed, part })
+    }
+
+    /// Has its time come, whatever it says? One from the future, by a clock that was set back, has.
+    fn is_due(&self, settings: &Settings, now: Instant) -> bool {
+        self.part.as_ref().is_none_or(|part| {
+            let issued = part.header.issued_time;
+            now >= settings.renew_at(issued) || now < issued
+        })
+    }
+
+    /// The part to serve: the previous one while it says the same and is fresh, or was signed just now.
+    fn sign(
+        &self,
+        body: FleetBody,
+        settings: &Settings,
+        context: &Context,
+        fleet: &FleetRef,
+        now: Instant,
+    ) -> Result<Next, Error> {
+        let issuer = context.issuer(fleet);
+        let due = self.is_due(settings, now);
+        let same_locks = self.part.as_ref().filter(|part| part.body.locked == body.locked);
+        let spaced = same_locks.map(|part| part.header.issued_time.plus(SPACING)).filter(|at| now < *at);
+        let differs = self.part.as_ref().is_none_or(|part| part.body != body);
+        if let Some((signed, again)) = self.signed.as_ref().zip(spaced).filter(|_| differs && !due) {
+            return Ok(Next { part: Some(convert::from_signed(signed)), renew_at: again, bytes: None });
+        }
+        let signed = if due {
+            Some(tidegate_core::envelope::sign_next(self.signed.as_ref(), body, issuer, now)?)
+        } else {
+            tidegate_core::envelope::sign_if_changed(self.signed.as_ref(), body, issuer, now)?
+        };
+        let issued_at = match (&signed, &self.part) {
+            (None, Some(part)) => part.header.issued_time,
+            (Some(_), _) | (None, None) => now,
+        };
+        let part = signed.as_ref().or(self.signed.as_ref()).map(convert::from_signed);
+        let bytes = signed.as_ref().map(|signed| signed.envelope.payload.len());
+        Ok(Next { part, renew_at: settings.renew_at(issued_at), bytes })
+    }
+}
+
+/// The fleet as cached.
+struct View {
+    policies: Vec<PolicyInForce>,
+    locks: Vec<tidegate_core::lock::Lock>,
+    endpoints: Vec<tidegate_core::endpoint::Endpoint>,
+    total: usize,
+    revoked: Vec<Revoked>,
+    given_back: Vec<Revoked>,
+}
+
+impl View {
+    fn of(object: &api::Fleet, context: &Context, settings: &Settings) -> Self {
+        let namespace = object.namespace();
+        let policies = in_fleet(&context.policies, namespace.as_deref());
+        let in_force = policies.iter().filter_map(|policy| in_force(read(policy).ok()?));
+        let endpoints = in_fleet(&context.endpoints, namespace.as_deref());
+        let parsed = endpoints.iter().filter_map(|endpoint| convert::endpoint(read(endpoint).ok()?).ok());
+        let requests = in_fleet(&context.requests, namespace.as_deref());
+        Self {
+            // Switched off for everybody: nothing is granted ahead either.
+            policies: if context.suspended { Vec::new() } else { in_force.collect() },
+            locks: context.locks_of(namespace.as_deref()).locks,
+            total: endpoints.len(),
+            endpoints: parsed.map(|endpoint| endpoint.with_accounts_of(&settings.accounts)).collect(),
+            revoked: requests.iter().filter_map(|r| ended_early(read(r).ok()?, State::Revoked)).collect(),
+            given_back: requests.iter().filter_map(|r| ended_early(read(r).ok()?, State::Ended)).collect(),
+        }
+    }
+
+    fn compiled_from<'a>(&'a self, previous: &'a Previous, settings: &Settings, now: Instant) -> FleetView<'a> {
+        FleetView {
+            policies: self.policies.clone(),
+            locks: &self.locks,
+            endpoints: &self.endpoints,
+            revoked: self.revoked.clone(),
+            given_back: self.given_back.clone(),
+            previous: previous.part.as_ref().map(|part| &part.body),
+            prune: previous.is_due(settings, now),
+        }
+    }
+
+    fn counts(&self) -> api::FleetEndpointCounts {
+        api::FleetEndpointCounts { total: i64::try_from(self.total).unwrap_or(i64::MAX), ..Default::default() }
+    }
+}
+
+/// The version of a policy that is in force: signed, not suspended, not on its way out.
+fn in_force(policy: &api::JitPolicy) -> Option<PolicyInForce> {
+    if policy.spec.suspended || policy.metadata.deletion_timestamp.is_some() {
+        return None;
+    }
+    let signed = policy.status.as_ref()?.signed.as_ref()?;
+    Some(PolicyInForce { uid: policy.uid()?.parse().ok()?, sequence: u64::try_from(signed.sequence).ok()? })
+}
+
+/// A request whose grant ended in this way before its time.
+fn ended_early(request: &api::ElevationRequest, state: State) -> Option<Revoked> {
+    let status = request.status.as_ref()?;
+    let ended = status.state.as_deref() == Some(state.as_str());
+    let not_after = status.expiration_time.as_ref().map(convert::instant)?;
+    ended.then_some(Revoked { request: request.uid()?.parse().ok()?, not_after })
+}
+
+/// Makes the Fleet of a namespace that has none. Applied without values, so that it owns none: whoever writes a Fleet later does not
+/// meet a conflict.
+///
+/// # Errors
+/// [`Error::Write`]
+pub async fn ensure(context: &Context, namespace: &str) -> Result<(), Error> {
+    let exists = in_fleet(&context.fleets, Some(namespace)).iter().any(|fleet| fleet.name_any() == api::names::FLEET);
+    if exists { Ok(()) } else { apply::fleet(&context.client, namespace).await }
+}
