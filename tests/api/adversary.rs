@@ -7,12 +7,15 @@ pub mod table;
 pub mod world;
 
 use anyhow::{Result, ensure};
-use futures::StreamExt;
+use futures::{FutureExt as _, StreamExt};
+use kube::core::Status;
 use tidegate_test_support::control_plane;
 
 use self::attempt::{Answer, Case};
 use self::cast::Cast;
 use self::world::{Made, World};
+use crate::admission::{stamping, warnings};
+use crate::refusals::{self, Refusal};
 
 /// The policy of nearly all requests here.
 pub const APPROVED_POLICY: &str = "dev-tools";
@@ -35,11 +38,23 @@ async fn every_attempt_gets_its_answer() -> Result<()> {
     // Whatever is refused is refused to a dry run too and leaves nothing behind, so it is tried both ways.
     let both = |case: &Case| if matches!(case.answer, Answer::Refused(..)) { vec![true, false] } else { vec![true] };
     let attempts = here.iter().flat_map(|case| both(case).into_iter().map(move |dry_run| (case, dry_run)));
-    let judged = futures::stream::iter(attempts).map(|(case, dry_run)| world.judge(case, dry_run));
-    let answers: Vec<Result<()>> = judged.buffer_unordered(AT_ONCE).collect().await;
+    let judged = futures::stream::iter(attempts)
+        .map(|(case, dry_run)| world.judge(case, dry_run).map(move |answer| (case, dry_run, answer)));
+    let answers: Vec<(&Case, bool, Result<_>)> = judged.buffered(AT_ONCE).collect().await;
     let wrong: Vec<String> =
-        answers.iter().filter_map(|answer| answer.as_ref().err()).map(|e| format!("{e:#}")).collect();
+        answers.iter().filter_map(|(.., answer)| answer.as_ref().err()).map(|e| format!("{e:#}")).collect();
     println!("{} cases, {} attempts", here.len(), answers.len());
     ensure!(wrong.is_empty(), "{} wrong answers:\n{}", wrong.len(), wrong.join("\n"));
+
+    let refused = |(case, dry_run, answer): (&Case, bool, Result<Option<Status>>)| {
+        let status = answer.ok().flatten().filter(|_| dry_run)?;
+        Some(Refusal::new(&case.what, &status, &world.namespace))
+    };
+    let mut refusals: Vec<Refusal> = answers.into_iter().filter_map(refused).collect();
+    refusals.extend(stamping::refusals().await?);
+    // Kubernetes words its own refusals anew now and then.
+    if control_plane.minor() >= 36 {
+        refusals::compare(&refusals, &warnings::all().await?)?;
+    }
     Ok(())
 }

@@ -4,12 +4,11 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use k8s_openapi::api::rbac::v1::{ClusterRole, PolicyRule};
 use kube::Api;
-use kube::api::{ObjectMeta, Patch, PatchParams, PostParams};
+use kube::api::{Patch, PatchParams, PostParams};
 use serde_json::{Value, json};
-use tidegate_api::names::{CONTROLLER, DECISION_PREFIX, GATEWAY};
-use tidegate_api::{ElevationRequest, ManagedEndpoint};
+use tidegate_api::ElevationRequest;
+use tidegate_api::names::{CONTROLLER, DECISION_PREFIX};
 use tidegate_test_support::objects;
 use tidegate_test_support::servers::SYSTEM_NAMESPACE;
 use tidegate_test_support::{ControlPlane, Identity, Namespace, control_plane, eventually};
@@ -50,18 +49,8 @@ impl Fleet {
         self.control_plane.service_account(SYSTEM_NAMESPACE, CONTROLLER).await
     }
 
-    /// The gateway, as its ServiceAccount.
-    pub async fn gateway(&self) -> Result<Identity> {
-        self.control_plane.service_account(SYSTEM_NAMESPACE, GATEWAY).await
-    }
-
     /// Requests of this fleet as `who` may reach them.
     pub async fn requests(&self, who: &Identity) -> Result<Api<ElevationRequest>> {
-        Ok(Api::namespaced(who.client().await?, self.namespace.name()))
-    }
-
-    /// Endpoints of this fleet as `who` may reach them.
-    pub async fn endpoints(&self, who: &Identity) -> Result<Api<ManagedEndpoint>> {
         Ok(Api::namespaced(who.client().await?, self.namespace.name()))
     }
 
@@ -89,34 +78,9 @@ impl Fleet {
         Ok(self.requests(who).await?.patch(name, &PatchParams::default(), &Patch::Merge(patch)).await)
     }
 
-    /// `who` applies a JSON patch to request `name`.
-    pub async fn json_patch(&self, who: &Identity, name: &str, operations: Value) -> Result<Tried<ElevationRequest>> {
-        let patch = Patch::<ElevationRequest>::Json(serde_json::from_value(operations)?);
-        Ok(self.requests(who).await?.patch(name, &PatchParams::default(), &patch).await)
-    }
-
     /// `who` writes `text` as decision `slot` of request `name`.
     pub async fn decide(&self, who: &Identity, name: &str, slot: usize, text: &str) -> Result<Tried<ElevationRequest>> {
         self.merge(who, name, &annotate(&format!("{DECISION_PREFIX}{slot}"), text)).await
-    }
-
-    /// Gives `who` rights that no shipped role has, by a role made for it.
-    pub async fn grant(&self, who: &Identity, role: &str, rules: &[(&str, &[&str])]) -> Result<()> {
-        let rule = |(resource, verbs): &(&str, &[&str])| PolicyRule {
-            api_groups: Some(vec!["tidegate.dev".to_owned()]),
-            resources: Some(vec![(*resource).to_owned()]),
-            verbs: verbs.iter().map(|verb| (*verb).to_owned()).collect(),
-            ..PolicyRule::default()
-        };
-        let name = format!("{role}-{}", self.namespace.name());
-        let wanted = ClusterRole {
-            metadata: ObjectMeta { name: Some(name.clone()), ..ObjectMeta::default() },
-            rules: Some(rules.iter().map(rule).collect()),
-            ..ClusterRole::default()
-        };
-        let api: Api<ClusterRole> = Api::all(self.control_plane.admin().client().await?);
-        api.create(&PostParams::default(), &wanted).await?;
-        self.namespace.bind(who, &name).await
     }
 }
 

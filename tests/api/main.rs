@@ -3,7 +3,10 @@
 
 mod admission;
 mod adversary;
+mod claims;
 mod crds;
 mod fleet;
 mod manifests;
 mod mutants;
+mod refusals;
+mod roles;

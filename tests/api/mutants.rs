@@ -90,7 +90,7 @@ async fn control_plane_without_policies() -> Result<ControlPlane> {
         control_plane.apply(folder).await?;
     }
     let admin = control_plane.admin().client().await?;
-    for kind in ["jitpolicies", "elevationrequests", "managedendpoints"] {
+    for kind in ["jitpolicies", "elevationrequests", "managedendpoints", "fleets", "locks"] {
         eventually(kind, IN_FORCE_DEADLINE, async || {
             let list = Request::get(format!("/apis/tidegate.dev/v1alpha1/{kind}")).body(Vec::new())?;
             Ok(admin.request::<Value>(list).await?)

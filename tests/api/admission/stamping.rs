@@ -1,5 +1,5 @@
-//! The short form `tidegate.dev/decide`, where the API server stamps slot and name, and where it cannot; and what was written
-//! before the policies were there.
+//! The short form `tidegate.dev/decide` where the API server cannot stamp slot and name, and what was written before the policies
+//! were there: on a control plane of its own.
 
 use std::time::Duration;
 
@@ -12,7 +12,8 @@ use tidegate_test_support::{ControlPlane, eventually, objects};
 use tokio::sync::OnceCell;
 
 use super::DECISIONS;
-use crate::fleet::{Fleet, Judged as _, POLICY, annotate};
+use crate::fleet::{Fleet, Judged as _, POLICY, Tried, annotate};
+use crate::refusals::Refusal;
 
 /// How long a policy may take to come into force.
 const IN_FORCE_DEADLINE: Duration = Duration::from_secs(60);
@@ -40,46 +41,24 @@ async fn plain_control_plane() -> Result<&'static ControlPlane> {
     shared.as_ref().map_err(|text| anyhow!("{text}"))
 }
 
+/// What is refused only here, for the page of refusals.
+pub async fn refusals() -> Result<Vec<Refusal>> {
+    let fleet = Fleet::on(plain_control_plane().await?, "refusals").await?;
+    fleet.request_in_force("r", IN_FORCE_DEADLINE).await?;
+    let short = fleet.merge(&fleet.bob, "r", &annotate(DECIDE_ANNOTATION, "approve")).await?;
+    let requests: kube::Api<ElevationRequest> =
+        kube::Api::namespaced(fleet.control_plane.admin().client().await?, "default");
+    let changed = Patch::Merge(annotate(NOTE, "after"));
+    let early = requests.patch("early", &PatchParams::default(), &changed).await;
+    let refused = |what: &str, tried: Tried<ElevationRequest>| match tried {
+        Err(kube::Error::Api(status)) => Ok(Refusal::new(what, &status, fleet.namespace.name())),
+        Ok(_) | Err(_) => Err(anyhow!("{what}: this had to be refused")),
+    };
+    Ok(vec![refused("decide where nothing stamps", short)?, refused("an early annotation changed", early)?])
+}
+
 /// An annotation that is not ours.
 const NOTE: &str = "example.org/note";
-
-#[tokio::test]
-async fn decide_becomes_the_next_decision_under_the_callers_name() -> Result<()> {
-    let fleet = Fleet::new("decide").await?;
-    if fleet.control_plane.minor() < 36 {
-        return Ok(()); // There it is refused: see where_nothing_stamps_decide_is_refused_with_the_line_to_write.
-    }
-    fleet.request("r").await?;
-    let decisions = [("approve for=30m: pairing for=9h", 1), ("deny", 2), ("revoke: no longer needed", 3)];
-    for (text, slot) in decisions {
-        let after = fleet.merge(&fleet.bob, "r", &annotate(DECIDE_ANNOTATION, text)).await?.allowed(text)?;
-        let annotations = after.metadata.annotations.unwrap_or_default();
-        assert_eq!(annotations.get(&format!("decision.tidegate.dev/{slot}")), Some(&format!("bob@corp {text}")));
-        assert!(!annotations.contains_key(DECIDE_ANNOTATION), "{annotations:?}");
-        assert_eq!(annotations.len(), slot, "{annotations:?}");
-    }
-    Ok(())
-}
-
-#[tokio::test]
-async fn a_stamped_decision_is_judged_like_any_other() -> Result<()> {
-    let fleet = Fleet::new("judged").await?;
-    if fleet.control_plane.minor() < 36 {
-        return Ok(()); // There it is refused: see where_nothing_stamps_decide_is_refused_with_the_line_to_write.
-    }
-    fleet.request("r").await?;
-    fleet.namespace.bind(&fleet.alice, "tidegate-approver").await?;
-    let tried = fleet.merge(&fleet.alice, "r", &annotate(DECIDE_ANNOTATION, "approve")).await?;
-    tried.refused("self-approval", DECISIONS, "nobody may approve their own request")?;
-    let tried = fleet.merge(&fleet.bob, "r", &annotate(DECIDE_ANNOTATION, "approve for=45")).await?;
-    tried.refused("for=45", DECISIONS, "a decision must read")?;
-    let tried = fleet.merge(&fleet.bob, "r", &annotate(DECIDE_ANNOTATION, "alice@corp approve")).await?;
-    tried.refused("a name before the verb", DECISIONS, "a decision must read")?;
-    let tricky = fleet.control_plane.person("bob@corp approve:")?;
-    fleet.namespace.bind(&tricky, "tidegate-approver").await?;
-    let tried = fleet.merge(&tricky, "r", &annotate(DECIDE_ANNOTATION, "approve")).await?;
-    tried.refused("a user named `bob@corp approve:`", DECISIONS, "a decision must start with your own user name")
-}
 
 #[tokio::test]
 async fn where_nothing_stamps_decide_is_refused_with_the_line_to_write() -> Result<()> {
@@ -99,7 +78,9 @@ async fn an_annotation_from_before_the_policies_can_go_but_not_change() -> Resul
     fleet.request_in_force("r", IN_FORCE_DEADLINE).await?;
     let admin = fleet.control_plane.admin();
     let requests: kube::Api<ElevationRequest> = kube::Api::namespaced(admin.client().await?, "default");
-    let merge = async |patch| requests.patch("early", &PatchParams::default(), &Patch::Merge(patch)).await;
+    // Nothing stays: others need the annotation.
+    let dry_run = PatchParams::default().dry_run();
+    let merge = async |patch| requests.patch("early", &dry_run, &Patch::Merge(patch)).await;
     let rule = "only a decision may be added to a request, no other annotation changed";
     merge(annotate(NOTE, "after")).await.refused("change", DECISIONS, rule)?;
     merge(json!({"metadata": {"annotations": {NOTE: null}}})).await.allowed("removal")?;

@@ -1,6 +1,7 @@
 //! One line of the table: who tries what on which object, and what the API server has to answer.
 
 use serde_json::{Value, json};
+use tidegate_api::names::FLEET;
 
 use super::cast::Who;
 
@@ -45,7 +46,11 @@ pub enum Target {
     Probe,
     /// The JitPolicy dev-tools.
     Policy,
-    /// The ManagedEndpoint ws-042, with a status.
+    /// The Fleet, with its settings.
+    Settings,
+    /// A Lock.
+    Stop,
+    /// The ManagedEndpoint ws-042, with a status of which each key is written.
     Endpoint,
     /// The ManagedEndpoint ws-043, whose status nobody has written.
     Bare,
@@ -139,6 +144,8 @@ impl Target {
             Self::Gap => (request, "gap"),
             Self::Probe => (request, "mutant-probe"),
             Self::Policy => ("jitpolicies", super::APPROVED_POLICY),
+            Self::Settings => ("fleets", FLEET),
+            Self::Stop => ("locks", "stop"),
             Self::Endpoint => ("managedendpoints", "ws-042"),
             Self::Bare => ("managedendpoints", "ws-043"),
             Self::Partly => ("managedendpoints", "ws-044"),
@@ -150,6 +157,8 @@ impl Target {
     pub fn kind(self) -> &'static str {
         match self.path().0 {
             "jitpolicies" => "JitPolicy",
+            "fleets" => "Fleet",
+            "locks" => "Lock",
             "managedendpoints" => "ManagedEndpoint",
             "certificatesigningrequests" => "CertificateSigningRequest",
             _ => "ElevationRequest",

@@ -156,6 +156,8 @@ fn roles() -> Vec<ClusterRole> {
                 ("elevationrequests/status", writes, None),
                 ("jitpolicies/status", writes, None),
                 ("managedendpoints/status", writes, None),
+                ("fleets/status", writes, None),
+                ("locks/status", writes, None),
             ],
         ),
         ("adversary-approve", vec![("jitpolicies", &["approve"], None)]),

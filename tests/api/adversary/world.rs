@@ -6,7 +6,9 @@ use http::Request;
 use k8s_openapi::api::rbac::v1::RoleBinding;
 use kube::Api;
 use kube::api::PostParams;
+use kube::core::Status;
 use serde_json::{Map, Value, json};
+use tidegate_api::names::FLEET;
 use tidegate_test_support::{ControlPlane, Namespace, objects};
 
 use super::attempt::{Answer, Case, How, Needs, Target};
@@ -69,17 +71,7 @@ impl<'a> World<'a> {
             self.send(Who::Admin, "DELETE", "jitpolicies/renewed-tools", None).await.ok();
             self.send(Who::Admin, "POST", "jitpolicies", Some(renewed.clone())).await?;
         }
-        let endpoint = serde_json::to_value(objects::endpoint("ws-042", "alice@corp", "alice")?)?;
-        let mut endpoint = self.send(Who::Admin, "POST", "managedendpoints", Some(endpoint)).await?;
-        let bare = serde_json::to_value(objects::endpoint("ws-043", "alice@corp", "alice")?)?;
-        self.send(Who::Admin, "POST", "managedendpoints", Some(bare)).await?;
-        let partly = serde_json::to_value(objects::endpoint("ws-044", "alice@corp", "alice")?)?;
-        let mut partly = self.send(Who::Admin, "POST", "managedendpoints", Some(partly)).await?;
-        partly["status"] = json!({"observedGeneration": 1});
-        self.send(Who::Controller, "PUT", "managedendpoints/ws-044/status", Some(partly)).await?;
-        endpoint["status"] = endpoint_status();
-        self.send(Who::Controller, "PUT", "managedendpoints/ws-042/status", Some(endpoint)).await?;
-
+        self.settle().await?;
         for name in ["fresh", "decided", "held", "deleting", "other", "renewed", "reborn", "foreign", "mutant-probe"] {
             let created = self.ask(Who::Alice, name, &[]).await?;
             if name == "reborn" {
@@ -117,6 +109,25 @@ impl<'a> World<'a> {
         }
         if self.has(Needs::NoStamping) {
             self.ask(Who::Alice, "unstamped", &[]).await?;
+        }
+        Ok(())
+    }
+
+    /// The Fleet, a Lock and the endpoints.
+    async fn settle(&self) -> Result<()> {
+        let ours = |kind: &str, name: &str, spec: Value| json!({"apiVersion": "tidegate.dev/v1alpha1", "kind": kind, "metadata": {"name": name}, "spec": spec});
+        self.send(Who::Admin, "POST", "fleets", Some(ours("Fleet", FLEET, json!({})))).await?;
+        let stop = json!({"target": {"identities": ["mallory@corp"]}, "effect": "DeclineNew"});
+        self.send(Who::Admin, "POST", "locks", Some(ours("Lock", "stop", stop))).await?;
+        let statuses =
+            [("ws-042", endpoint_status()), ("ws-043", Value::Null), ("ws-044", json!({"observedGeneration": 1}))];
+        for (name, status) in statuses {
+            let endpoint = serde_json::to_value(objects::endpoint(name, "alice@corp", "alice")?)?;
+            let mut endpoint = self.send(Who::Admin, "POST", "managedendpoints", Some(endpoint)).await?;
+            if !status.is_null() {
+                endpoint["status"] = status;
+                self.send(Who::Controller, "PUT", &format!("managedendpoints/{name}/status"), Some(endpoint)).await?;
+            }
         }
         Ok(())
     }
@@ -210,8 +221,8 @@ impl World<'_> {
         }
     }
 
-    /// Tries it; the error says what was answered instead.
-    pub async fn judge(&self, case: &Case, dry_run: bool) -> Result<()> {
+    /// Tries it and gives the refusal that it had to get, if it had to; the error says what was answered instead.
+    pub async fn judge(&self, case: &Case, dry_run: bool) -> Result<Option<Status>> {
         let answer = self.attempt(case, dry_run).await;
         let how = if dry_run { "dry run" } else { "real" };
         let what = format!("{} ({:?}, {:?}, {how})", case.what, case.who, case.on);
@@ -219,22 +230,20 @@ impl World<'_> {
             (Answer::Allowed(pointer, value), Ok(object)) => {
                 let seen = object.pointer(pointer).unwrap_or(&Value::Null);
                 if pointer.is_empty() || seen == value {
-                    return Ok(());
+                    return Ok(None);
                 }
                 bail!("{what}: {pointer} is {seen}, not {value}");
             }
             (Answer::Allowed(..), Err(error)) => bail!("{what}: this had to be allowed: {error:#}"),
             (Answer::Refused(by, text), Ok(_)) => bail!("{what}: this had to be refused by {by}: {text}"),
             (Answer::Refused(by, text), Err(error)) => {
-                let message = if let Some(kube::Error::Api(status)) = error.downcast_ref() {
-                    status.message.clone()
-                } else {
-                    format!("{error:#}")
+                let Ok(kube::Error::Api(status)) = error.downcast::<kube::Error>() else {
+                    bail!("{what}: not refused by {by} with `{text}`, but not judged at all");
                 };
-                if message.contains(by) && message.contains(text.as_str()) {
-                    return Ok(());
+                if status.message.contains(by) && status.message.contains(text.as_str()) {
+                    return Ok(Some(*status));
                 }
-                bail!("{what}: not refused by {by} with `{text}`, but: {message:.600}");
+                bail!("{what}: not refused by {by} with `{text}`, but: {:.600}", status.message);
             }
         }
     }
@@ -299,7 +308,7 @@ fn text(object: &Value, pointer: &str) -> String {
     object.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned()
 }
 
-/// All that the gateway must not change.
+/// Each key: the controller's first, which the gateway must not change, then the gateway's.
 fn endpoint_status() -> Value {
     let digest = format!("sha256:{}", "0".repeat(64));
     json!({
@@ -309,5 +318,10 @@ fn endpoint_status() -> Value {
         "signed": {"digest": digest, "sequence": 1, "envelope": {
             "payloadType": "application/vnd.tidegate.placement.v1+json", "payload": "e30=", "signatures": [{"keyid": "k", "sig": "AA=="}],
         }},
+        "agent": {"version": "0.1.0", "platform": "Linux"},
+        "applied": {"manifest": digest, "time": "2026-01-01T00:00:00Z"},
+        "rejected": {"digest": digest, "code": "rollback", "message": ""},
+        "grants": [{"requestUID": "00000000-0000-0000-0000-000000000000", "appliedTime": "2026-01-01T00:00:00Z"}],
+        "contact": {"startTime": "2026-01-01T00:00:00Z"},
     })
 }

@@ -2,13 +2,13 @@
 
 use serde_json::{Value, json};
 
-use super::super::attempt::Target::{Bare, Decided, Endpoint, Fresh, Held, Partly, Policy};
-use super::super::attempt::{Answer, Case, How, case, no, not, ok, shows};
+use super::super::attempt::Target::{Bare, Decided, Endpoint, Fresh, Held, Partly, Policy, Settings, Stop};
+use super::super::attempt::{Answer, Case, How, Target, case, no, not, ok, shows};
 use super::super::cast::Who::{Admin, AdminAsMaster, Alice, Bob, Bot, Controller, Gateway, Probe, Star, Wild};
 use super::FINALIZER;
 
 pub fn cases() -> Vec<Case> {
-    [foreign(), ways(), gateways(), controllers()].concat()
+    [foreign(), ways(), gateways(), reports(), controllers()].concat()
 }
 
 fn only() -> Answer {
@@ -26,12 +26,12 @@ fn status(what: Value) -> How {
 fn foreign() -> Vec<Case> {
     let mut cases = Vec::new();
     for who in [Admin, AdminAsMaster, Star, Wild, Bot, Bob, Alice] {
-        for on in [Policy, Fresh, Endpoint] {
+        for on in [Policy, Fresh, Endpoint, Settings, Stop] {
             let what = format!("status of {on:?} by {who:?}");
             cases.push(case(what, who, on, status(json!({"observedGeneration": 7})), only()).status());
         }
     }
-    for on in [Policy, Fresh] {
+    for on in [Policy, Fresh, Settings, Stop] {
         cases.push(
             case(
                 format!("status of {on:?} by the gateway"),
@@ -114,26 +114,101 @@ fn gateways() -> Vec<Case> {
             }]})),
             keys(),
         ),
-        case("agent where there was nothing", Gateway, Bare, status(json!({"agent": {"version": "0.1.0"}})), ok()),
-        case("agent where there was little", Gateway, Partly, status(json!({"agent": {"version": "0.1.0"}})), ok()),
         case("the little removed", Gateway, Partly, status(json!({"observedGeneration": null})), keys()),
-        // What the gateway will report comes with a later version of the kind; until then the key is dropped, not refused.
-        case("agent by the gateway", Gateway, Endpoint, status(json!({"agent": {"version": "0.1.0"}})), ok()),
     ];
+    cases.into_iter().map(Case::status).collect()
+}
+
+/// What the gateway alone knows of an endpoint, and that it brings nothing else with it.
+fn reports() -> Vec<Case> {
+    let digest = format!("sha256:{}", "2".repeat(64));
+    let agent = json!({"version": "0.2.0", "platform": "Linux", "capabilities": ["sudo"]});
+    let own = [
+        ("agent", "/status/agent", agent.clone()),
+        ("applied", "/status/applied", json!({"manifest": digest, "time": "2026-01-02T00:00:00Z"})),
+        ("rejected", "/status/rejected", json!({"digest": digest, "code": "rollback", "message": "older than before"})),
+        (
+            "grants",
+            "/status/grants",
+            json!([{"requestUID": "11111111-1111-1111-1111-111111111111", "endedTime": "2026-01-02T00:00:00Z"}]),
+        ),
+        (
+            "contact",
+            "/status/contact",
+            json!({"startTime": "2026-01-01T00:00:00Z", "lostTime": "2026-01-02T00:00:00Z"}),
+        ),
+    ];
+    let mut cases = Vec::new();
+    for (key, pointer, value) in own {
+        for on in [Endpoint, Bare, Partly] {
+            let what = format!("{key} of {on:?} by the gateway");
+            let removed = status(json!({key: null}));
+            cases.push(case(format!("{what}, removed"), Gateway, on, removed, shows(pointer, Value::Null)));
+            cases.push(case(what, Gateway, on, status(json!({key: value.clone()})), shows(pointer, value.clone())));
+        }
+        let both = json!({key: value, "observedGeneration": 2});
+        cases.push(case(format!("{key} and a key of the controller's"), Gateway, Endpoint, status(both), keys()));
+    }
+    let operations = json!([{"op": "replace", "path": "/status/agent", "value": agent}]);
+    let moved = json!([{"op": "move", "from": "/status/certificate", "path": "/status/agent"}]);
+    let applied = |what: Value| How::Apply("tidegate-gateway", true, json!({"metadata": {}, "status": what}));
+    let enrolled = json!([{
+        "type": "Enrolled", "status": "False", "reason": "Expired", "message": "", "lastTransitionTime": "2026-01-01T00:00:00Z",
+    }]);
+    let beside = json!({"metadata": {"labels": {"team": "dba"}}, "spec": {"owner": "mallory@corp"}, "status": {"agent": {"version": "0.2.0"}}});
+    cases.extend([
+        case("agent, JSON patch", Gateway, Endpoint, How::Json(operations), shows("/status/agent", agent.clone())),
+        case("the certificate moved away, JSON patch", Gateway, Endpoint, How::Json(moved), keys()),
+        case(
+            "agent, applied",
+            Gateway,
+            Endpoint,
+            applied(json!({"agent": {"version": "0.2.0"}})),
+            shows("/status/agent/version", "0.2.0"),
+        ),
+        case("conditions, applied by force", Gateway, Endpoint, applied(json!({"conditions": enrolled})), keys()),
+        case(
+            "agent, PUT",
+            Gateway,
+            Endpoint,
+            How::Put(|o| o["status"]["agent"]["version"] = json!("0.2.0")),
+            shows("/status/agent/version", "0.2.0"),
+        ),
+        case(
+            "agent, PUT without the rest",
+            Gateway,
+            Endpoint,
+            How::Put(|o| o["status"] = json!({"agent": {"version": "0.2.0"}})),
+            keys(),
+        ),
+        // Labels say which policies an endpoint gets, and spec who is who.
+        case(
+            "labels beside the gateway's report",
+            Gateway,
+            Endpoint,
+            How::Merge(beside.clone()),
+            shows("/metadata/labels", Value::Null),
+        ),
+        case(
+            "an owner beside the gateway's report",
+            Gateway,
+            Endpoint,
+            How::Merge(beside),
+            shows("/spec/owner", "alice@corp"),
+        ),
+    ]);
     cases.into_iter().map(Case::status).collect()
 }
 
 /// What the controller may, with the rights that it ships with: PUT, no patch.
 fn controllers() -> Vec<Case> {
     let decided = |o: &mut Value| o["metadata"]["annotations"]["decision.tidegate.dev/2"] = json!("bob@corp approve");
-    let cases = vec![
-        case(
-            "status of a policy by the controller",
-            Controller,
-            Policy,
-            How::Put(|o| o["status"]["observedGeneration"] = json!(1)),
-            shows("/status/observedGeneration", 1),
-        ),
+    let observed = |(what, on): (&str, Target)| {
+        let put = How::Put(|o| o["status"]["observedGeneration"] = json!(1));
+        case(format!("status of {what} by the controller"), Controller, on, put, shows("/status/observedGeneration", 1))
+    };
+    let mut cases: Vec<Case> = [("a policy", Policy), ("the Fleet", Settings), ("a Lock", Stop)].map(observed).into();
+    cases.extend([
         case(
             "status of a request by the controller",
             Controller,
@@ -169,6 +244,6 @@ fn controllers() -> Vec<Case> {
             How::Put(decided),
             shows("/metadata/annotations/decision.tidegate.dev~12", Value::Null),
         ),
-    ];
+    ]);
     cases.into_iter().map(Case::status).collect()
 }

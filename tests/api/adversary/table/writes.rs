@@ -2,12 +2,12 @@
 
 use serde_json::json;
 
-use super::super::attempt::Target::{Certificates, Endpoint, Fresh, Policy};
+use super::super::attempt::Target::{Certificates, Endpoint, Fresh, Policy, Settings, Stop};
 use super::super::attempt::{Case, How, case, decide, not, ok, shows};
 use super::super::cast::Who::{Admin, Bob, Controller, Gateway, Probe};
 
 pub fn cases() -> Vec<Case> {
-    [subresources(), certificates(), foreign()].concat()
+    [subresources(), certificates(), foreign(), switches()].concat()
 }
 
 fn subresources() -> Vec<Case> {
@@ -135,5 +135,29 @@ fn foreign() -> Vec<Case> {
             How::Delete,
             not("elevationrequests", "cannot delete resource"),
         ),
+    ]
+}
+
+/// The same for the settings of a fleet and for the stop switch.
+fn switches() -> Vec<Case> {
+    vec![
+        case(
+            "the gateway changes the Fleet",
+            Gateway,
+            Settings,
+            How::Merge(json!({"spec": {"accounts": []}})),
+            not("fleets", "cannot patch resource"),
+        ),
+        case("the gateway deletes the Fleet", Gateway, Settings, How::Delete, not("fleets", "cannot delete resource")),
+        case("the gateway deletes a Lock", Gateway, Stop, How::Delete, not("locks", "cannot delete resource")),
+        case("the controller deletes a Lock", Controller, Stop, How::Delete, not("locks", "cannot delete resource")),
+        case(
+            "the controller deletes the Fleet",
+            Controller,
+            Settings,
+            How::Delete,
+            not("fleets", "cannot delete resource"),
+        ),
+        case("an approver deletes a Lock", Bob, Stop, How::Delete, not("locks", "cannot delete resource")),
     ]
 }
