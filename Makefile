@@ -33,23 +33,31 @@ test: controlplane ## All tests, on a real API server
 mutants: controlplane ## Weaken the admission policies in every place; each must turn an adversary case red (3 minutes)
 	cargo test --locked --package tidegate --test api weakened -- --ignored --nocapture
 
+.PHONY: bench
+bench: ## Measure what an item costs, and the evaluator beside Cedar; writes docs/benchmarks.md (SHORT=1: a look of 2 minutes, writes nothing)
+	@echo 'Building the benchmark ...' >&2
+	@cargo build --quiet --release --manifest-path hack/bench/Cargo.toml --target-dir target/bench
+	@exec target/bench/release/bench $(if $(SHORT),--short,--write docs/benchmarks.md)
+
 .PHONY: lint
-lint: tools ## Formatting, clippy, docs, generated files, arrows between modules, licences and bans
+lint: tools ## Formatting, clippy, docs, generated files, breaking changes of the API, arrows between modules, licences and bans
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --locked --workspace --no-deps --document-private-items
 	hack/generated.sh
+	hack/crd-compat.sh
 	hack/arrows.sh
 	$(TOOLS)/cargo-deny --log-level error --locked check licenses bans sources
 	$(TOOLS)/cargo-machete
 
 .PHONY: generate
-generate: ## Write the generated files (CRDs) anew
-	cargo run --locked --quiet --bin crdgen -- crds
+generate: ## Write the generated files (CRDs, docs/reference.md) anew
+	cargo run --locked --quiet --bin crdgen -- write crds docs/reference.md
 
 .PHONY: golden
-golden: ## Write the golden files of core anew, after a wanted change of a signed form
+golden: controlplane ## Write the golden files, docs/states.md and docs/refusals.md anew, after a wanted change of what they hold
 	TIDEGATE_WRITE_GOLDEN=1 cargo test --locked --package tidegate-core golden
+	TIDEGATE_WRITE_GOLDEN=1 cargo test --locked --package tidegate --test api every_attempt
 
 .PHONY: fmt
 fmt: ## Format the code
