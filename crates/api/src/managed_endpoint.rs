@@ -212,7 +212,7 @@ pub struct Rejected {
     pub code: String,
     /// Why, for people. At most 512 characters.
     #[serde(default, skip_serializing_if = "String::is_empty")]
-    #[schemars(length(max = 512))]
+    #[schemars(length(max = 512), regex(pattern = schema::ONE_LINE))]
     pub message: String,
 }
 

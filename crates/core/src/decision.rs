@@ -63,6 +63,15 @@ static GRAMMAR: LazyLock<Option<Regex>> = LazyLock::new(|| {
     .ok()
 });
 
+static ONE_LINE: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(&format!("^{COMMENT_CLASS}*$")).ok());
+
+/// Is this one line of characters that people can see, as a comment has to be? No control, format or private characters, which could
+/// make it read as something else.
+#[must_use]
+pub fn is_one_line(text: &str) -> bool {
+    ONE_LINE.as_ref().is_some_and(|line| line.is_match(text))
+}
+
 // === impl Decision ===
 
 impl FromStr for Decision {

@@ -13,7 +13,7 @@ use tidegate_core::state::State;
 use tidegate_core::target::Platform;
 
 use crate::fleet::{endpoint, fleet, fleet_part, header, key, now, placement, policy, signed, uid};
-use crate::measure::{Subject, measure};
+use crate::measure::{Line, Subject, measure};
 use crate::report::Section;
 
 /// Policies of the fleets; each has as many endpoints, and ten times as many requests.
@@ -37,12 +37,13 @@ pub fn compile(rounds: usize, effort: usize) -> anyhow::Result<Section> {
             std::hint::black_box(&signed);
         }));
     }
+    let lines = measure(subjects, rounds);
     Ok(Section {
         title: "Compile",
         about: "A policy with 8 applications is compiled into its part, serialised and signed (Ed25519), as the controller does \
                 for each generation.",
-        lines: measure(subjects, rounds),
-        findings: Vec::new(),
+        findings: flatness(&lines).into_iter().collect(),
+        lines,
     })
 }
 
@@ -59,12 +60,13 @@ pub fn select(rounds: usize, effort: usize) -> anyhow::Result<Section> {
             std::hint::black_box(index.view(&keys[number % keys.len()]));
         }));
     }
+    let lines = measure(subjects, rounds);
     Ok(Section {
         title: "Select",
         about: "The gateway's view of one endpoint: every policy of the fleet is asked whether it is for this endpoint (one of ten \
                 is), and the endpoint's own ten requests, one of them with a grant, are added.",
-        lines: measure(subjects, rounds),
-        findings: Vec::new(),
+        findings: flatness(&lines).into_iter().collect(),
+        lines,
     })
 }
 
@@ -85,12 +87,21 @@ pub fn render(rounds: usize, effort: usize) -> anyhow::Result<Section> {
             std::hint::black_box(manifest.to_bytes());
         }));
     }
+    let lines = measure(subjects, rounds);
     Ok(Section {
         title: "Manifest",
         about: "A manifest is sorted and serialised, with ten requests. It is done once per change of an endpoint's view, for all who ask.",
-        lines: measure(subjects, rounds),
-        findings: Vec::new(),
+        findings: flatness(&lines).into_iter().collect(),
+        lines,
     })
+}
+
+/// Does an item cost more where there are ten times as many? The smallest fleet does not tell: what each operation costs once
+/// counts most there.
+fn flatness(lines: &[Line]) -> Option<String> {
+    let [.., some, many] = lines else { return None };
+    let times = many.per_item() / some.per_item();
+    Some(format!("{}: an item costs {times:.2} times what it does in {}", many.name, some.name))
 }
 
 fn policies(count: usize) -> anyhow::Result<Vec<Policy>> {

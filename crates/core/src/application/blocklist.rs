@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Application;
 use super::answer::Match;
-use super::facts::Facts;
+use super::facts::{Attribute, Facts};
 use super::text::ItemName;
 use crate::name::EndpointName;
 use crate::target::{EndpointTarget, Labels, Platform};
@@ -50,8 +50,8 @@ pub struct Blocks<'a> {
 }
 
 /// Which blocklists name the program on the endpoint of this name and these labels? Of several items the one that says
-/// so most surely is given (yes, then error, then unknown), then the first by list and item: the same in any order of
-/// the lists.
+/// so most surely is given (yes, then error, then what a request could state, then what it could not), then the first by
+/// list and item: the same in any order of the lists.
 #[must_use]
 pub fn blocked<'a>(lists: &'a [Blocklist], endpoint: &EndpointName, labels: &Labels, facts: &Facts) -> Blocks<'a> {
     let in_force = lists.iter().filter(|list| list.is_in_force(endpoint, labels, facts.platform));
@@ -91,7 +91,9 @@ impl<'a> Block<'a> {
         let sureness = match self.answer {
             Match::Yes => 0,
             Match::Error(_) => 1,
-            Match::Unknown(_) | Match::No => 2,
+            // What a request could state comes first: a person can do something about it.
+            Match::Unknown(attributes) if attributes.iter().any(Attribute::is_stated_by_requests) => 2,
+            Match::Unknown(_) | Match::No => 3,
         };
         (sureness, self.list, self.item)
     }

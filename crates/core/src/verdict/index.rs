@@ -311,3 +311,38 @@ impl Hasher for AsIs {
         self.0
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::application::{FolderPath, Match};
+
+    #[test]
+    fn a_path_is_found_in_every_spelling_that_matches() {
+        for (pattern, path, platform) in [
+            ("/bin/x", "/usr/bin/x", Platform::Linux),
+            ("/usr/lib64/**", "/lib64/a/b", Platform::Linux),
+            ("/usr/*/x", "/bin/x", Platform::Linux),
+            ("/opt/ä/x", "/opt/ä/x", Platform::Linux),
+            ("/Opt/Tool", "/oPT/tOOL", Platform::MacOs),
+            ("/opt/\u{212a}/x", "/opt/k/x", Platform::MacOs),
+            ("/opt/k/x", "/opt/\u{212a}/x", Platform::MacOs),
+            ("/opt/\u{131}/x", "/opt/I/x", Platform::MacOs),
+            (r"c:\Tools\*", r"C:\tools\setup.exe", Platform::Windows),
+            ("/**/x", "/x", Platform::Linux),
+        ] {
+            let folder_path = Some(FolderPath { path: pattern.parse().unwrap() });
+            let rule = Rule::try_from(RuleForm { folder_path, ..RuleForm::default() }).unwrap();
+            let path: FilePath = path.parse().unwrap();
+            let facts = Facts {
+                path: Attr::Known(path.clone()),
+                resolved_path: Attr::Known(path),
+                ..Facts::unstated(Some(platform))
+            };
+            assert_eq!(rule.matches(&facts), Match::Yes, "{pattern}");
+            let mut found = 0;
+            Index::new([(&rule, ())].into_iter()).each(&facts, Paths::Both, |()| found += 1);
+            assert_eq!(found, 1, "{pattern}");
+        }
+    }
+}

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use super::limit;
+use crate::decision::is_one_line;
 use crate::interval::Instant;
 use crate::name::{Digest, Uid};
 
@@ -67,7 +68,7 @@ pub struct RejectedReport {
     pub digest: Digest,
     /// A [`crate::refusal::RefusalCode`], or a word of a newer agent: 1 to 64 lower case letters, digits and `_`, a letter first.
     pub code: String,
-    /// Why, for people: at most 512 characters, none of them a control character; may be empty.
+    /// Why, for people: at most 512 characters, none of them a control, format or private one; may be empty.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub message: String,
 }
@@ -160,8 +161,9 @@ impl RejectedReport {
     fn check(&self) -> Result<(), ReportError> {
         let expected = "1 to 64 lower case letters, digits and _ are expected, a letter first";
         holds("rejected.code", expected, is_code(&self.code))?;
-        let message = self.message.chars().count() <= MAX_MESSAGE && !self.message.chars().any(char::is_control);
-        holds("rejected.message", "at most 512 characters without control characters are expected", message)
+        // Shown to people with kubectl: what cannot be seen could make it read as something else.
+        let message = self.message.chars().count() <= MAX_MESSAGE && is_one_line(&self.message);
+        holds("rejected.message", "at most 512 characters, none of them invisible, are expected", message)
     }
 }
 
@@ -260,6 +262,8 @@ mod tests {
             ("/rejected/0/code", json!("from_the_future"), json!("_a"), "rejected.code"),
             ("/rejected/0/message", json!("é".repeat(512)), json!("é".repeat(513)), "rejected.message"),
             ("/rejected/0/message", json!(""), json!("a\nb"), "rejected.message"),
+            ("/rejected/0/message", json!("a b"), json!("a\u{202e}b"), "rejected.message"),
+            ("/rejected/0/message", json!("é"), json!("a\u{200b}b"), "rejected.message"),
             ("/grants", json!(grants(64)), json!(grants(65)), "grants"),
             ("/grants", json!(grants(2)), many(2, json!({"requestUid": "u"})), "grants"),
             (
