@@ -39,7 +39,6 @@ use tidegate_core::interval::Instant;
 use tidegate_core::lock::Switches;
 use tidegate_core::name::{FleetName, FleetRef, Named};
 use tidegate_core::part::Body;
-use tidegate_core::state::State;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -239,9 +238,9 @@ impl Context {
         let mut counts = RequestCounts::default();
         for request in in_fleet(&self.requests, namespace.as_deref()) {
             let Ok(request) = read(&request) else { continue };
-            let state = request.status.as_ref().and_then(|status| status.state.as_deref()).filter(|_| of(request));
-            counts.pending += i64::from(state == Some(State::Pending.as_str()));
-            counts.active += i64::from(state == Some(State::Active.as_str()));
+            if of(request) {
+                counts::add(&mut counts, request);
+            }
         }
         counts
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::api::{Patch, PatchParams, PostParams};
+use kube::core::object::HasStatus;
 use kube::runtime::events::{self, EventType, Recorder};
 use kube::{Api, Client, Resource, ResourceExt};
 use serde::Serialize;
@@ -36,6 +37,24 @@ where
     let params = PostParams { field_manager: Some(CONTROLLER.to_owned()), ..PostParams::default() };
     let replaced = api.replace_status(&object.name_any(), &params, object).await;
     replaced.map_err(|source| Error::Write { what: "status", source })
+}
+
+/// Writes this status, if the object has another one.
+///
+/// # Errors
+/// [`Error::Write`]
+pub async fn status_if_changed<K>(client: &Client, object: &K, wanted: K::Status) -> Result<(), Error>
+where
+    K: Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope> + HasStatus,
+    K: Clone + Debug + Serialize + DeserializeOwned,
+    K::Status: PartialEq,
+{
+    if object.status() == Some(&wanted) {
+        return Ok(());
+    }
+    let mut changed = object.clone();
+    *changed.status_mut() = Some(wanted);
+    status(client, &changed).await.map(drop)
 }
 
 /// Makes the Fleet of a namespace, with the defaults of its schema.

@@ -62,15 +62,19 @@ where
     ticks.flat_map(looked).boxed()
 }
 
+/// Counts one request.
+pub fn add(counts: &mut RequestCounts, request: &ElevationRequest) {
+    let state = request.status.as_ref().and_then(|status| status.state.as_deref());
+    counts.pending += i64::from(state == Some(State::Pending.as_str()));
+    counts.active += i64::from(state == Some(State::Active.as_str()));
+}
+
 fn count(requests: &[Arc<Guarded<ElevationRequest>>]) -> Numbers {
     let mut numbers = Numbers::new();
     for request in requests.iter().filter_map(|request| read(request).ok()) {
-        let state = request.status.as_ref().and_then(|status| status.state.as_deref());
         let namespace = request.namespace().unwrap_or_default();
         for name in [request.spec.policy_name.clone(), String::new()] {
-            let counts = numbers.entry((namespace.clone(), name)).or_default();
-            counts.pending += i64::from(state == Some(State::Pending.as_str()));
-            counts.active += i64::from(state == Some(State::Active.as_str()));
+            add(numbers.entry((namespace.clone(), name)).or_default(), request);
         }
     }
     numbers

@@ -49,11 +49,7 @@ pub async fn reconcile(object: Arc<Guarded<ManagedEndpoint>>, context: Arc<Conte
         // The rest is the gateway's.
         ..previous
     };
-    if object.status.as_ref() != Some(&status) {
-        let mut changed = object.clone();
-        changed.status = Some(status);
-        apply::status(&context.client, &changed).await?;
-    }
+    apply::status_if_changed(&context.client, object, status).await?;
     Ok(requeue(enrolment.wake.into_iter().chain(switches.next_edge(now)).min()))
 }
 

@@ -7,7 +7,6 @@ use std::time::Duration;
 use kube::ResourceExt;
 use kube::runtime::controller::Action;
 use tidegate_api as api;
-use tidegate_api::names::condition;
 use tidegate_core::envelope::Signed;
 use tidegate_core::fleet::{FleetBody, FleetView, PolicyInForce, Revoked, Settings};
 use tidegate_core::interval::Instant;
@@ -17,6 +16,7 @@ use tidegate_core::policy::MAX_COMPILED;
 use tidegate_core::state::State;
 
 use super::error::Error;
+use super::policy::{ready, stalled};
 use super::{Context, Guarded, apply, in_fleet, read, requeue};
 use crate::clock;
 use crate::convert::{self, Wanted};
@@ -34,41 +34,37 @@ pub async fn reconcile(object: Arc<Guarded<api::Fleet>>, context: Arc<Context>) 
     let now = clock::now();
     let fleet = context.fleet(&object.namespace().unwrap_or_default()).await?;
     let previous = Previous::of(object)?;
-    let (settings, mut ready) = settings(object, previous.part.as_ref());
+    let (settings, mut conditions) = settings(object, || previous.part.as_ref().map(|part| part.body.clone()));
     let view = View::of(object, &context, &settings);
     let body = settings.compile(view.compiled_from(&previous, &settings, now), now);
     let edge = FleetBody::next_edge(&view.locks, now);
     let mut signed = previous.sign(body, &settings, &context, &fleet, now)?;
     if let Some(bytes) = signed.bytes.filter(|bytes| *bytes > MAX_COMPILED) {
-        ready = too_large(bytes);
+        conditions = too_large(bytes);
         signed.part = previous.signed.as_ref().map(convert::from_signed);
     }
     let generation = object.metadata.generation;
     let before = object.status.clone().unwrap_or_default();
     let status = api::FleetStatus {
         observed_generation: generation,
-        conditions: convert::merge(&before.conditions, ready, generation, &convert::time(now)),
+        conditions: convert::merge(&before.conditions, conditions, generation, &convert::time(now)),
         endpoints: Some(view.counts()),
         requests: Some(context.counts(object.namespace(), |_| true)),
         signed: signed.part,
     };
-    if object.status.as_ref() != Some(&status) {
-        let mut changed = object.clone();
-        changed.status = Some(status);
-        apply::status(&context.client, &changed).await?;
-    }
+    apply::status_if_changed(&context.client, object, status).await?;
     Ok(requeue(Some(edge.map_or(signed.renew_at, |edge| edge.min(signed.renew_at)))))
 }
 
 /// The settings that requests are held to.
 #[must_use]
 pub fn settings_of(object: &api::Fleet) -> Settings {
-    let part = Previous::of(object).ok().and_then(|previous| previous.part);
-    settings(object, part.as_ref()).0
+    // Only settings that do not read need the last part, and it is large.
+    settings(object, || Previous::of(object).ok()?.part.map(|part| part.body)).0
 }
 
 /// The settings in force, and what is said of those that are written.
-fn settings(object: &api::Fleet, previous: Option<&Part<FleetBody>>) -> (Settings, Vec<Wanted>) {
+fn settings(object: &api::Fleet, previous: impl FnOnce() -> Option<FleetBody>) -> (Settings, Vec<Wanted>) {
     let written = convert::settings(object).map_err(|error| ("Invalid", error.to_string())).and_then(|settings| {
         let bytes = serde_json::to_vec(&settings.blocklists).map_or(0, |json| json.len());
         if bytes <= MAX_COMPILED {
@@ -76,17 +72,10 @@ fn settings(object: &api::Fleet, previous: Option<&Part<FleetBody>>) -> (Setting
         }
         Err(("TooLarge", format!("spec.blocklists: {bytes} bytes, at most {MAX_COMPILED} can be sent to an endpoint")))
     });
-    let ready = |status, reason: &str, message| Wanted {
-        type_: condition::READY,
-        status: Some(status),
-        reason: reason.to_owned(),
-        message,
-    };
     match written {
         Ok(settings) => (settings, vec![ready(true, "Compiled", "signed for every endpoint".to_owned())]),
         Err((reason, message)) => {
-            let body = previous.map(|part| part.body.clone());
-            let kept = body.map_or_else(Settings::default, |body| Settings {
+            let kept = previous().map_or_else(Settings::default, |body| Settings {
                 freshness: body.freshness,
                 blocklists: body.blocklists,
                 // Who is who has nothing to do with a blocklist that does not read.
@@ -94,7 +83,7 @@ fn settings(object: &api::Fleet, previous: Option<&Part<FleetBody>>) -> (Setting
                 ..Settings::default()
             });
             let message = format!("{message}; the last freshness and blocklists stay in force");
-            (kept, vec![ready(false, reason, message), super::policy::stalled(reason, "the Fleet")])
+            (kept, vec![ready(false, reason, message), stalled(reason, "the Fleet")])
         }
     }
 }
@@ -105,10 +94,7 @@ fn too_large(bytes: usize) -> Vec<Wanted> {
         "{bytes} bytes of policies, Locks and blocklists, at most {MAX_COMPILED} can be sent to an endpoint; the last part stays, and \
          nothing starts once it is older than freshness: shorten spec.blocklists, or delete policies or Locks"
     );
-    vec![
-        Wanted { type_: condition::READY, status: Some(false), reason: "TooLarge".to_owned(), message },
-        super::policy::stalled("TooLarge", "something"),
-    ]
+    vec![ready(false, "TooLarge", message), stalled("TooLarge", "something")]
 }
 
 /// What was signed last.

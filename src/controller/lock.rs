@@ -10,9 +10,10 @@ use tidegate_core::lock::{Effect, Lock};
 use tidegate_core::state::State;
 
 use super::error::Error;
+use super::policy::{ready, stalled};
 use super::{Context, Guarded, apply, in_fleet, read, requeue};
 use crate::clock;
-use crate::convert::{self, Wanted};
+use crate::convert;
 
 /// One pass over a lock.
 ///
@@ -22,35 +23,25 @@ pub async fn reconcile(object: Arc<Guarded<api::Lock>>, context: Arc<Context>) -
     let object = read(&object)?;
     let now = clock::now();
     let lock = convert::lock(object);
-    let wanted = |status, reason: &str, message| Wanted {
-        type_: condition::READY,
-        status: Some(status),
-        reason: reason.to_owned(),
-        message,
-    };
-    let (ready, ended) = match &lock {
+    let (conditions, ended) = match &lock {
         Ok(lock) if !lock.is_in_force(now) => {
-            (vec![wanted(true, "Closed", "it has expired and stops nothing".to_owned())], ended(object, lock, &context))
+            (vec![ready(true, "Closed", "it has expired and stops nothing".to_owned())], ended(object, lock, &context))
         }
-        Ok(lock) => (vec![wanted(true, "Compiled", in_words(lock).to_owned())], ended(object, lock, &context)),
+        Ok(lock) => (vec![ready(true, "Compiled", in_words(lock).to_owned())], ended(object, lock, &context)),
         Err(error) => {
             let message = format!("{error}; nothing new is granted in this namespace until it is deleted");
-            (vec![wanted(false, "Invalid", message), super::policy::stalled("Invalid", "the Lock")], 0)
+            (vec![ready(false, "Invalid", message), stalled("Invalid", "the Lock")], 0)
         }
     };
     let generation = object.metadata.generation;
     let before = object.status.clone().unwrap_or_default();
     let status = api::LockStatus {
         observed_generation: generation,
-        conditions: convert::merge(&before.conditions, ready, generation, &convert::time(now)),
+        conditions: convert::merge(&before.conditions, conditions, generation, &convert::time(now)),
         // What it ended stays counted after the requests are gone.
         ended: Some(ended.max(before.ended.unwrap_or_default())),
     };
-    if object.status.as_ref() != Some(&status) {
-        let mut changed = object.clone();
-        changed.status = Some(status);
-        apply::status(&context.client, &changed).await?;
-    }
+    apply::status_if_changed(&context.client, object, status).await?;
     Ok(requeue(lock.ok().and_then(|lock| lock.expires_at).filter(|end| *end > now)))
 }
 

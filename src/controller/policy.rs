@@ -35,11 +35,7 @@ pub async fn reconcile(object: Arc<Guarded<JitPolicy>>, context: Arc<Context>) -
         }
         Err(error) => (stuck(object, "Invalid", &error.to_string(), now), None),
     };
-    if object.status.as_ref() != Some(&status) {
-        let mut changed = object.clone();
-        changed.status = Some(status);
-        apply::status(&context.client, &changed).await?;
-    }
+    apply::status_if_changed(&context.client, object, status).await?;
     Ok(requeue(wake))
 }
 
@@ -116,7 +112,8 @@ pub(super) fn stalled(reason: &str, what: &str) -> Wanted {
     }
 }
 
-fn ready(status: bool, reason: &str, message: String) -> Wanted {
+/// The `Ready` condition of a kind that has one.
+pub(super) fn ready(status: bool, reason: &str, message: String) -> Wanted {
     Wanted { type_: condition::READY, status: Some(status), reason: reason.to_owned(), message }
 }
 

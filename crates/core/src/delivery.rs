@@ -87,21 +87,8 @@ mod tests {
     }
 
     fn status(state: State, granted: bool) -> Status {
-        Status {
-            state,
-            message: String::new(),
-            declined: None,
-            denied: false,
-            accepted_at: None,
-            identity: None,
-            policy: None,
-            endpoint_uid: None,
-            decisions: Vec::new(),
-            rule: None,
-            stages: Vec::new(),
-            granted: granted.then(|| Interval { start: at(10), end: at(20) }),
-            signed: granted,
-        }
+        let granted = granted.then(|| Interval { start: at(10), end: at(20) });
+        Status { state, signed: granted.is_some(), granted, ..Status::new() }
     }
 
     #[test]

@@ -251,15 +251,24 @@ impl Locked {
         }
     }
 
-    fn stops(&self, placement: &PlacementBody, account: &Account, policy: &PolicyName) -> bool {
-        let endpoint = &placement.endpoint;
+    /// Is it about this endpoint?
+    pub(crate) fn is_here(&self, placement: &PlacementBody) -> bool {
+        self.endpoints.as_ref().is_none_or(|target| target.reaches(&placement.endpoint.name, &placement.labels))
+    }
+
+    /// Is it about this account, on this endpoint?
+    pub(crate) fn is_about(&self, placement: &PlacementBody, account: &Account) -> bool {
         let named = |accounts: &BTreeMap<Uid, BTreeSet<Account>>| {
-            accounts
-                .iter()
-                .any(|(uid, accounts)| (*uid == endpoint.uid || uid.as_str() == ANYWHERE) && accounts.contains(account))
+            accounts.iter().any(|(uid, accounts)| {
+                (*uid == placement.endpoint.uid || uid.as_str() == ANYWHERE) && accounts.contains(account)
+            })
         };
-        self.endpoints.as_ref().is_none_or(|target| target.reaches(&endpoint.name, &placement.labels))
-            && self.accounts.as_ref().is_none_or(named)
+        self.accounts.as_ref().is_none_or(named)
+    }
+
+    fn stops(&self, placement: &PlacementBody, account: &Account, policy: &PolicyName) -> bool {
+        self.is_here(placement)
+            && self.is_about(placement, account)
             && (self.policies.is_empty() || self.policies.contains(policy))
     }
 }

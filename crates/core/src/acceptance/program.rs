@@ -1,7 +1,7 @@
 //! Is the program that a request names covered by its policy? The same matcher judges it again on the endpoint, with what the
 //! agent finds there.
 
-use crate::application::{Attribute, Block, Blocklist, Coverage, Facts, Match, best_cover, blocked, describe};
+use crate::application::{Block, Blocklist, Coverage, Facts, Match, best_cover, blocked, describe};
 use crate::elevation::{Elevation, Mode};
 use crate::endpoint::Endpoint;
 use crate::name::PolicyName;
@@ -35,7 +35,7 @@ pub(super) fn against(
     });
     let blocks = blocked(blocklists, on, &endpoint.labels, &facts);
     let ordinary = blocks.ordinary.filter(|_| heeds_blocklists(elevation));
-    let blocking = blocks.absolute.into_iter().chain(ordinary).filter(is_for_now);
+    let blocking = blocks.absolute.into_iter().chain(ordinary).filter(Block::stops_a_request);
     let blocked = blocking.map(|block| format!("{path} on {on}: {}", text(&block)));
     let messages = uncovered.into_iter().chain(blocked);
     messages
@@ -51,14 +51,6 @@ pub fn heeds_blocklists(elevation: &Elevation) -> bool {
         Mode::Application => true,
         Mode::Allowlisting => !elevation.include_blocklisted,
         Mode::AnyApplication | Mode::AdminSession => false,
-    }
-}
-
-/// What no request can state is judged by the endpoint, which heeds the blocklists each time a program is started.
-fn is_for_now(block: &Block<'_>) -> bool {
-    match block.answer {
-        Match::Yes | Match::No | Match::Error(_) => true,
-        Match::Unknown(attributes) => attributes.iter().any(Attribute::is_stated_by_requests),
     }
 }
 

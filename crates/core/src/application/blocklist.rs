@@ -86,13 +86,23 @@ impl Blocklist {
 // === impl Block ===
 
 impl<'a> Block<'a> {
+    /// Does it speak against a program before it is started? What no request can state is judged by the endpoint, which heeds the
+    /// blocklists each time a program starts.
+    #[must_use]
+    pub fn stops_a_request(&self) -> bool {
+        match self.answer {
+            Match::Yes | Match::No | Match::Error(_) => true,
+            Match::Unknown(attributes) => attributes.iter().any(Attribute::is_stated_by_requests),
+        }
+    }
+
     /// The smallest is the surest.
     fn rank(&self) -> (u8, &'a ItemName, &'a ItemName) {
         let sureness = match self.answer {
             Match::Yes => 0,
             Match::Error(_) => 1,
             // What a request could state comes first: a person can do something about it.
-            Match::Unknown(attributes) if attributes.iter().any(Attribute::is_stated_by_requests) => 2,
+            Match::Unknown(_) if self.stops_a_request() => 2,
             Match::Unknown(_) | Match::No => 3,
         };
         (sureness, self.list, self.item)

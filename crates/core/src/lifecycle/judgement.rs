@@ -209,7 +209,8 @@ fn unprotected() -> Decline {
 // === impl Status ===
 
 impl Status {
-    fn new() -> Self {
+    /// Of a request that comes in.
+    pub(crate) fn new() -> Self {
         Self {
             state: State::Pending,
             message: String::new(),

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use super::index::{Index, Paths};
 use super::{Kind, Query};
-use crate::application::{Attribute, Block, Blocks, Match, blocked};
+use crate::application::{Block, Blocks, blocked};
 use crate::fleet::{FleetBody, Locked};
 use crate::grant::GrantBody;
 use crate::interval::Instant;
@@ -122,7 +122,7 @@ impl<'a> Known<'a> {
         }
         let (endpoint, labels) = (&placement.endpoint.name, &placement.labels);
         let lists = fleet.blocklists.iter().filter(|list| list.endpoints.reaches(endpoint, labels));
-        let is_here = |lock: &&Locked| lock.endpoints.as_ref().is_none_or(|target| target.reaches(endpoint, labels));
+        let locks = fleet.locked.iter().filter(|lock| lock.policies.is_empty() && lock.is_here(placement));
         Self {
             placement,
             fleet,
@@ -132,7 +132,7 @@ impl<'a> Known<'a> {
             items,
             grants,
             blocked: Index::new(lists.flat_map(|list| &list.applications).map(|item| (item.rule(), ()))),
-            locks: fleet.locked.iter().filter(|lock| lock.policies.is_empty()).filter(is_here).collect(),
+            locks: locks.collect(),
         }
     }
 
@@ -148,11 +148,7 @@ impl<'a> Known<'a> {
 
     /// The Lock that stops the account here under every policy.
     pub(super) fn locked(&self, account: &Account) -> Option<&'a Locked> {
-        let stops = |lock: &&Locked| match &lock.accounts {
-            None => true,
-            Some(stopped) => stopped.get(&self.placement.endpoint.uid).is_some_and(|names| names.contains(account)),
-        };
-        self.locks.iter().copied().find(stops)
+        self.locks.iter().copied().find(|lock| lock.is_about(self.placement, account))
     }
 
     /// What blocklists say of the program. Whoever only asks is not stopped by what no request can state: the endpoint heeds the
@@ -166,12 +162,7 @@ impl<'a> Known<'a> {
         }
         let PlacementBody { endpoint, labels, .. } = self.placement;
         let Blocks { absolute, ordinary } = blocked(&self.fleet.blocklists, &endpoint.name, labels, facts);
-        let counts = |block: &Block<'_>| match (query.kind, block.answer) {
-            (Kind::Request | Kind::Explain, Match::Unknown(attributes)) => {
-                attributes.iter().any(Attribute::is_stated_by_requests)
-            }
-            (_, Match::Yes | Match::No | Match::Error(_)) | (Kind::Run, Match::Unknown(_)) => true,
-        };
+        let counts = |block: &Block<'_>| query.kind == Kind::Run || block.stops_a_request();
         Blocks { absolute: absolute.filter(counts), ordinary: ordinary.filter(counts) }
     }
 }
