@@ -14,8 +14,10 @@ mod ledger;
 mod lock;
 mod policy;
 mod request;
+mod retention;
 #[cfg(test)]
 mod tests;
+mod timekeeper;
 mod watch;
 mod wiring;
 
@@ -46,6 +48,7 @@ use self::error::Error;
 use self::guard::{AdmissionGuard, Watchman};
 use self::keys::{KeyStore, Keys};
 use self::ledger::Ledgers;
+use self::timekeeper::Timekeeper;
 use self::wiring::{Watches, Wiring, vital};
 use crate::args::ControllerArgs;
 use crate::metrics::{ControllerMetrics, Metrics};
@@ -88,6 +91,8 @@ struct Context {
     ledgers: Ledgers,
     /// `--suspended`
     suspended: bool,
+    /// `--retention`
+    retention: Duration,
 }
 
 /// Runs until told to stop.
@@ -96,7 +101,7 @@ struct Context {
 /// The cluster cannot be reached, or the keys are unusable.
 pub async fn run(args: ControllerArgs, stop: CancellationToken) -> anyhow::Result<()> {
     let hosts = args.gateway_hosts();
-    let ControllerArgs { common, namespace, trust_domain, suspended, gateway_hostname: _ } = args;
+    let ControllerArgs { common, namespace, trust_domain, suspended, retention, gateway_hostname: _ } = args;
     let readiness = Arc::new(Readiness::new(&WATCHED));
     let metrics = Arc::new(Metrics::new("controller")?);
     let controller_metrics = ControllerMetrics::new(&metrics)?;
@@ -105,7 +110,7 @@ pub async fn run(args: ControllerArgs, stop: CancellationToken) -> anyhow::Resul
     let client = runtime::client(Arc::clone(&readiness)).await?;
     let watchman = Watchman::new(client.clone(), &namespace, Arc::clone(&readiness), controller_metrics.clone())?;
     let store = KeyStore::new(client.clone(), namespace, trust_domain.clone(), hosts);
-    let Some(keys) = load_keys(&store, &stop).await else { return Ok(()) };
+    let Some(keys) = load_keys(&client, &store, &stop).await else { return Ok(()) };
     let wiring = Wiring::new(&Watches { client: &client, readiness: &readiness, tasks: &tasks, stop: &stop });
     let context = Arc::new(Context {
         recorder: Recorder::new(client.clone(), Reporter { controller: CONTROLLER.to_owned(), instance: None }),
@@ -123,13 +128,17 @@ pub async fn run(args: ControllerArgs, stop: CancellationToken) -> anyhow::Resul
         guard: Arc::new(AdmissionGuard::new()),
         ledgers: Ledgers::default(),
         suspended,
+        retention,
     });
     tasks.spawn(renew_keys(store, Arc::clone(&context), stop.clone()));
     let watching = watchman.run(Arc::clone(&context.guard), Arc::clone(&context), stop.clone());
     tasks.spawn(vital(&stop, watching));
     // Judging before the guard's first word would only write that everything waits for it.
     if stop.run_until_cancelled(ready_to_judge(&context)).await.is_some() {
-        wiring.run(&context, &tasks, &stop);
+        let timekeeper = Timekeeper::default();
+        wiring.run(&context, &timekeeper, &tasks, &stop);
+        let (client, metrics) = (context.client.clone(), context.metrics.clone());
+        tasks.spawn(vital(&stop, timekeeper.run(client, metrics, stop.clone())));
     }
     tasks.close();
     tasks.wait().await;
@@ -150,11 +159,16 @@ async fn ready_to_judge(context: &Context) {
 }
 
 /// Loads the keys, trying again while the API server is away. `None`: told to stop meanwhile.
-async fn load_keys(store: &KeyStore, stop: &CancellationToken) -> Option<Keys> {
+async fn load_keys(client: &Client, store: &KeyStore, stop: &CancellationToken) -> Option<Keys> {
     for wait in WatchRetry::default() {
-        match store.ensure(clock::now()).await {
+        // What is made carries the time: not before the API server has said what time it is.
+        let made = match runtime::ask_time(client).await {
+            Ok(()) => store.ensure(clock::now()).await.map_err(anyhow::Error::from),
+            Err(error) => Err(error.into()),
+        };
+        match made {
             Ok(keys) => return Some(keys),
-            Err(error) => tracing::error!(%error, "keys are not there yet; nothing is judged"),
+            Err(error) => tracing::error!(error = format!("{error:#}"), "keys are not there yet; nothing is judged"),
         }
         tokio::select! {
             () = stop.cancelled() => return None,

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use prometheus::core::Collector;
 use prometheus::{
-    Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
+    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    TextEncoder,
 };
 use tidegate_core::refusal::RefusalCode;
 
@@ -22,6 +23,7 @@ pub struct ControllerMetrics {
     reconcile_seconds: HistogramVec,
     expiry_lag: Histogram,
     admission_guard_ok: IntGauge,
+    clock_jumps: IntCounter,
 }
 
 /// What the gateway reports.
@@ -134,11 +136,13 @@ impl ControllerMetrics {
         let options = HistogramOpts::new("expiry_lag_seconds", "From a grant's deadline until status says Expired.");
         let expiry_lag = Histogram::with_opts(options.buckets(buckets))?;
         let admission_guard_ok = IntGauge::new("admission_guard_ok", "1 when the admission policies hold.")?;
+        let clock_jumps = IntCounter::new("clock_jumps_total", "Corrections of the time by more than 2 s.")?;
+        register(&metrics.registry, &clock_jumps)?;
         register(&metrics.registry, &admission_guard_ok)?;
         register(&metrics.registry, &reconciles)?;
         register(&metrics.registry, &reconcile_seconds)?;
         register(&metrics.registry, &expiry_lag)?;
-        Ok(Self { reconciles, reconcile_seconds, expiry_lag, admission_guard_ok })
+        Ok(Self { reconciles, reconcile_seconds, expiry_lag, admission_guard_ok, clock_jumps })
     }
 
     /// One pass over an object.
@@ -150,6 +154,11 @@ impl ControllerMetrics {
     /// Whether the admission guard has passed.
     pub fn guard(&self, passed: bool) {
         self.admission_guard_ok.set(i64::from(passed));
+    }
+
+    /// The time was corrected by more than 2 s.
+    pub fn clock_jumped(&self) {
+        self.clock_jumps.inc();
     }
 
     /// A grant was written as `Expired` this long after its deadline.
@@ -285,9 +294,11 @@ mod tests {
         let controller = ControllerMetrics::new(&metrics).unwrap();
         controller.reconciled(Kind::Request, Outcome::Ok, Duration::from_millis(3));
         controller.expired(Duration::from_secs(1));
+        controller.clock_jumped();
         let text = metrics.render(true);
         for line in [
             "tidegate_controller_ready 1",
+            "tidegate_clock_jumps_total 1",
             "tidegate_reconcile_total{kind=\"ElevationRequest\",result=\"ok\"} 1",
             "tidegate_reconcile_duration_seconds_count{kind=\"ElevationRequest\"} 1",
             "tidegate_expiry_lag_seconds_bucket{le=\"0.5\"} 0",

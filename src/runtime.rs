@@ -1,9 +1,10 @@
 //! What every server process needs around its work: the shutdown signal, readiness, the admin listener and the Kubernetes
-//! client whose watches count as progress.
+//! client whose watches count as progress and whose answers tell the time.
 
 mod admin;
 mod client;
 mod readiness;
+mod server_time;
 
 use std::io;
 use std::process::ExitCode;
@@ -14,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 pub use admin::serve_admin;
 pub use client::{WATCH_TIMEOUT, WatchRetry, client, client_with_token, watch_config};
 pub use readiness::{NotReady, Readiness};
+pub use server_time::ask_time;
 
 /// A token that is cancelled by the first SIGTERM or SIGINT. A second one ends the process at once, with 130.
 ///

@@ -1,11 +1,11 @@
-//! Writes our kinds: status by compare-and-set and only where it differs, the finalizer, Events. Every write carries the
-//! resourceVersion that was judged, so a stale cache or an old leader loses instead of overwriting.
+//! Writes our kinds: status by compare-and-set and only where it differs, the finalizer, the removal of what has ended, Events.
+//! Every write carries the resourceVersion that was judged, so a stale cache or an old leader loses instead of overwriting.
 
 use std::fmt::Debug;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::ObjectReference;
-use kube::api::{Patch, PatchParams, PostParams};
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::core::object::HasStatus;
 use kube::runtime::events::{self, EventType, Recorder};
 use kube::{Api, Client, Resource, ResourceExt};
@@ -92,6 +92,21 @@ pub async fn finalizer(client: &Client, object: ElevationRequest, wanted: bool) 
         // Deleted meanwhile: nothing is left to keep.
         Err(kube::Error::Api(status)) if status.code == 404 && !wanted => Ok(object),
         Err(source) => Err(Error::Write { what: "finalizer", source }),
+    }
+}
+
+/// Deletes a request if it still is what was judged. `false`: it was gone already.
+///
+/// # Errors
+/// [`Error::Write`]; 409 if it has changed since, or another one has its name by now.
+pub async fn delete(client: &Client, object: &ElevationRequest) -> Result<bool, Error> {
+    let api = Api::<ElevationRequest>::namespaced(client.clone(), &object.namespace().unwrap_or_default());
+    let preconditions = Preconditions { uid: object.uid(), resource_version: object.resource_version() };
+    let params = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
+    match api.delete(&object.name_any(), &params).await {
+        Ok(_) => Ok(true),
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(false),
+        Err(source) => Err(Error::Write { what: "the removal of an ended request", source }),
     }
 }
 

@@ -23,6 +23,7 @@ use self::memory::Memory;
 use self::probe::Probe;
 pub use self::seal::Seal;
 use super::Context;
+use super::wiring::changes;
 use crate::clock;
 use crate::metrics::ControllerMetrics;
 use crate::runtime::{Readiness, WatchRetry, watch_config};
@@ -110,8 +111,7 @@ impl AdmissionGuard {
 
     /// A tick whenever the finding changes.
     pub fn changes(&self) -> BoxStream<'static, ()> {
-        let changed = self.verdict.subscribe();
-        stream::unfold(changed, |mut changed| async { changed.changed().await.ok().map(|()| ((), changed)) }).boxed()
+        changes(self.verdict.subscribe())
     }
 
     /// Waits until the first check has found something.

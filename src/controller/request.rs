@@ -22,7 +22,7 @@ use tidegate_core::policy::Policy;
 use tidegate_core::request::{Lookup, Request, Status};
 
 use super::error::Error;
-use super::{Context, Guarded, apply, attestation, fleet, in_fleet, policy, read, requeue};
+use super::{Context, Guarded, apply, attestation, fleet, in_fleet, policy, read, requeue, retention};
 use crate::convert::{Beside, ConvertError};
 use crate::{audit, clock, convert};
 
@@ -36,7 +36,8 @@ struct Referred {
 }
 
 /// One pass over a request. First on what the caches say; whatever would change its state is judged again on everything it refers
-/// to read live and on a guard that has just been confirmed, because a cache is no proof and what people saw is what is granted.
+/// to read live and on a guard that has just been confirmed, because a cache is no proof and what people saw is what is granted. What
+/// ended long ago is taken away.
 ///
 /// # Errors
 /// See [`Error`].
@@ -57,7 +58,9 @@ pub async fn reconcile(object: Arc<Guarded<ElevationRequest>>, context: Arc<Cont
         // What was not written has not happened: the next pass counts it anew.
         context.ledgers.restore(&namespace(object), &request, referred.endpoint.found());
     }
-    recorded.map(|()| requeue(wake))
+    recorded?;
+    let due = retention::retire(object, &request, &context).await?;
+    Ok(requeue(wake.into_iter().chain(due).min()))
 }
 
 /// After a gap in the protection: takes up what is there and does not count it, before anything is judged again.

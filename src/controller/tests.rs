@@ -143,7 +143,7 @@ fn scenario(failing: Option<(&'static str, StatusCode)>, absent: &[&'static str]
                     Some((_, object)) => (StatusCode::OK, object),
                     None => (StatusCode::NOT_FOUND, json!({"kind": "Status", "code": 404, "reason": "NotFound"})),
                 },
-                (None, Method::PATCH) => (StatusCode::OK, request()),
+                (None, Method::PATCH | Method::DELETE) => (StatusCode::OK, request()),
                 (None, _) => (StatusCode::OK, sent),
             };
             let body = Body::from(serde_json::to_vec(&body).unwrap());
@@ -176,6 +176,7 @@ fn context(client: Client) -> Context {
         guard: Arc::new(AdmissionGuard::found(Guard::Passed, Some(Seal::empty()))),
         ledgers: Ledgers::default(),
         suspended: false,
+        retention: Duration::from_secs(720 * 3600),
     }
 }
 
@@ -462,4 +463,54 @@ async fn a_request_that_does_not_parse_is_left_alone() {
     let (result, calls, _) = pass(&scenario(None, &[]), object).await;
     assert!(result.err().unwrap().to_string().contains("\"Paused\" is not known to this version"));
     assert_eq!(calls, [""; 0]);
+}
+
+/// A request that was ended by its time long ago, and let go by the fleet part.
+async fn long_expired() -> Value {
+    let pending = judged(request()).await;
+    let mut active = judged(decided(pending, 1, "bob@corp approve for=10s")).await;
+    active["status"]["startTime"] = json!("2026-01-01T10:00:00Z");
+    active["status"]["expirationTime"] = json!("2026-01-01T10:00:10Z");
+    let mut expired = judged(active).await;
+    expired["metadata"]["finalizers"] = json!([]);
+    expired["metadata"]["creationTimestamp"] = json!("2026-01-01T09:00:00Z");
+    let conditions = expired["status"]["conditions"].as_array_mut().unwrap();
+    let finished = conditions.iter_mut().find(|c| c["type"] == "Finished").unwrap();
+    finished["lastTransitionTime"] = json!("2026-01-01T10:00:10Z");
+    expired
+}
+
+#[tokio::test]
+async fn what_ended_longer_ago_than_the_retention_is_deleted_as_it_was_judged() {
+    let (result, calls, bodies) = pass(&scenario(None, &[]), long_expired().await).await;
+    result.unwrap();
+    assert_eq!(calls, [call("DELETE", REQUEST)]);
+    assert_eq!(bodies[0]["preconditions"], json!({"uid": "r-1", "resourceVersion": "7"}));
+}
+
+#[tokio::test]
+async fn an_ended_request_stays_while_it_is_young_held_by_the_finalizer_or_on_its_way_out() {
+    let old = long_expired().await;
+    let mut young = old.clone();
+    young["metadata"]["creationTimestamp"] = json!(clock::now().to_string());
+    let mut held = old.clone();
+    held["metadata"]["finalizers"] = json!([REVOKE_FINALIZER]);
+    held["status"]["state"] = json!("Revoked");
+    held["status"]["expirationTime"] = json!("2036-01-01T00:00:00Z");
+    let mut deleted = old.clone();
+    deleted["metadata"]["deletionTimestamp"] = json!("2026-11-22T10:00:00Z");
+    for (what, object) in [("young", young), ("held", held), ("deleted", deleted)] {
+        let (result, calls, _) = pass(&scenario(None, &[]), object).await;
+        result.unwrap();
+        assert!(!calls.iter().any(|call| call.starts_with("DELETE")), "{what}: {calls:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_ended_request_that_changed_meanwhile_is_looked_at_again_and_one_that_is_gone_is_gone() {
+    let old = long_expired().await;
+    let (result, ..) = pass(&scenario(Some(("DELETE", StatusCode::CONFLICT)), &[]), old.clone()).await;
+    assert!(result.err().unwrap().is_conflict());
+    let (result, ..) = pass(&scenario(Some(("DELETE", StatusCode::NOT_FOUND)), &[]), old).await;
+    result.unwrap();
 }

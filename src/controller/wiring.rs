@@ -20,10 +20,12 @@ use serde::de::DeserializeOwned;
 use tidegate_api::names::{FLEET, REVOKE_FINALIZER, SIGNER_NAME, condition};
 use tidegate_api::{ElevationRequest, Fleet, JitPolicy, Lock, ManagedEndpoint};
 use tidegate_core::state::State;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::error::Error;
+use super::timekeeper::Timekeeper;
 use super::watch::Watch;
 use super::{Context, Guarded, certificate, counts, endpoint, fleet, lock, policy, request};
 use crate::clock;
@@ -107,14 +109,17 @@ impl Wiring {
     }
 
     /// Runs the passes of all kinds until told to stop.
-    pub fn run(self, context: &Arc<Context>, tasks: &TaskTracker, stop: &CancellationToken) {
-        let requests = self.requests.also(context.guard.changes());
-        tasks.spawn(vital(stop, self.policies.drive(policy::reconcile, Kind::Policy, context, stop)));
+    pub fn run(self, context: &Arc<Context>, clocks: &Timekeeper, tasks: &TaskTracker, stop: &CancellationToken) {
+        let requests = self.requests.also(context.guard.changes()).also(clocks.ticks());
+        let (policies, endpoints) = (self.policies.also(clocks.ticks()), self.endpoints.also(clocks.ticks()));
+        let (fleets, locks) = (self.fleets.also(clocks.ticks()), self.locks.also(clocks.ticks()));
+        let certificates = self.certificates.also(clocks.ticks());
+        tasks.spawn(vital(stop, policies.drive(policy::reconcile, Kind::Policy, context, stop)));
         tasks.spawn(vital(stop, requests.drive(request::reconcile, Kind::Request, context, stop)));
-        tasks.spawn(vital(stop, self.endpoints.drive(endpoint::reconcile, Kind::Endpoint, context, stop)));
-        tasks.spawn(vital(stop, self.fleets.drive(fleet::reconcile, Kind::Fleet, context, stop)));
-        tasks.spawn(vital(stop, self.locks.drive(lock::reconcile, Kind::Lock, context, stop)));
-        tasks.spawn(vital(stop, self.certificates.drive(certificate::reconcile, Kind::Certificate, context, stop)));
+        tasks.spawn(vital(stop, endpoints.drive(endpoint::reconcile, Kind::Endpoint, context, stop)));
+        tasks.spawn(vital(stop, fleets.drive(fleet::reconcile, Kind::Fleet, context, stop)));
+        tasks.spawn(vital(stop, locks.drive(lock::reconcile, Kind::Lock, context, stop)));
+        tasks.spawn(vital(stop, certificates.drive(certificate::reconcile, Kind::Certificate, context, stop)));
         tasks.spawn(vital(stop, forget(self.gone, Arc::clone(context), stop.clone())));
     }
 }
@@ -236,6 +241,11 @@ impl Watches<'_> {
             stop.run_until_cancelled(running).await;
         }));
     }
+}
+
+/// A tick for each new value, at least one for several in a row.
+pub fn changes<T: Send + Sync + 'static>(value: watch::Receiver<T>) -> BoxStream<'static, ()> {
+    stream::unfold(value, |mut value| async { value.changed().await.ok().map(|()| ((), value)) }).boxed()
 }
 
 /// A task without which the process must not go on: when it ends, by a panic too, everything stops and the process is started anew.

@@ -16,6 +16,7 @@ use kube::{Client, Config};
 use tower::{Layer, Service};
 
 use super::readiness::Readiness;
+use super::server_time::HearTime;
 use crate::clock;
 
 /// The API server ends a watch after this long, and the watcher starts the next. Two thirds of what counts as stale.
@@ -40,7 +41,7 @@ pub async fn client(readiness: Arc<Readiness>) -> anyhow::Result<Client> {
     config.read_timeout = Some(READ_TIMEOUT);
     config.reset_reader_on_write = true;
     let count = CountProgress { readiness, clock: clock::monotonic };
-    Ok(ClientBuilder::try_from(config)?.with_layer(&count).build())
+    Ok(ClientBuilder::try_from(config)?.with_layer(&count).with_layer(&HearTime).build())
 }
 
 /// A client with a bearer token instead of this process's own credentials, at the same API server.

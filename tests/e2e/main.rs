@@ -3,6 +3,7 @@
 
 mod agent;
 mod ahead;
+mod clocks;
 mod enrolment;
 mod expiry;
 mod fleet;
@@ -15,6 +16,7 @@ mod limits;
 mod locks;
 mod people;
 mod poll;
+mod retention;
 mod revocation;
 mod rights;
 mod stages;
