@@ -4,6 +4,7 @@
 mod agent;
 mod ahead;
 mod clocks;
+mod deletion;
 mod enrolment;
 mod expiry;
 mod fleet;
