@@ -34,10 +34,13 @@ mutants: controlplane ## Weaken the admission policies in every place; each must
 	cargo test --locked --package tidegate --test api weakened -- --ignored --nocapture
 
 .PHONY: bench
-bench: ## Measure what an item costs, and the evaluator beside Cedar; writes docs/benchmarks.md (SHORT=1: a look of 2 minutes, writes nothing)
-	@echo 'Building the benchmark ...' >&2
-	@cargo build --quiet --release --manifest-path hack/bench/Cargo.toml --target-dir target/bench
-	@exec target/bench/release/bench $(if $(SHORT),--short,--write docs/benchmarks.md)
+bench: controlplane ## Measure what an item costs, beside Cedar, client-go and others; writes docs/benchmarks.md (SHORT=1: a look of some minutes, writes nothing)
+	@echo 'Building the benchmarks ...' >&2
+	@cargo build --locked --quiet --release --manifest-path hack/bench/Cargo.toml --target-dir target/bench
+	@cargo build --locked --quiet --release --package tidegate --bins --target-dir target/bench
+	@cd hack/bench/informer && go build -trimpath -o ../../../target/bench/release/informer .
+	@target/bench/release/bench $(if $(SHORT),--short,--write docs/benchmarks.md)
+	@exec target/bench/release/bench-cluster $(if $(SHORT),--requests 100 --rounds 1,--write docs/benchmarks.md)
 
 .PHONY: lint
 lint: tools ## Formatting, clippy, docs, generated files, breaking changes of the API, arrows between modules, licences and bans

@@ -7,10 +7,12 @@ mod certificate;
 mod counts;
 mod endpoint;
 mod error;
+mod events;
 mod fleet;
 mod guard;
 mod keys;
 mod ledger;
+mod live;
 mod lock;
 mod policy;
 mod request;
@@ -30,10 +32,9 @@ use k8s_openapi::api::core::v1::Namespace;
 use kube::core::DeserializeGuard;
 use kube::core::PartialObjectMeta;
 use kube::runtime::controller::Action;
-use kube::runtime::events::{Recorder, Reporter};
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Api, Client, Resource, ResourceExt};
-use tidegate_api::names::{CONTROLLER, FLEET};
+use tidegate_api::names::FLEET;
 use tidegate_api::{ElevationRequest, Fleet, JitPolicy, Lock, ManagedEndpoint, RequestCounts};
 use tidegate_core::envelope::{Issuer, sign_if_changed};
 use tidegate_core::fleet::{FleetBody, Settings};
@@ -45,9 +46,11 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::error::Error;
+use self::events::Events;
 use self::guard::{AdmissionGuard, Watchman};
 use self::keys::{KeyStore, Keys};
 use self::ledger::Ledgers;
+use self::live::Live;
 use self::timekeeper::Timekeeper;
 use self::wiring::{Watches, Wiring, vital};
 use crate::args::ControllerArgs;
@@ -60,6 +63,8 @@ type Guarded<K> = DeserializeGuard<K>;
 
 /// The longest an object goes unlooked at. A timer is a hint; this is the net under it.
 const LONGEST_REQUEUE: Duration = Duration::from_secs(300);
+/// How long the last Events may take when the process stops.
+const LAST_EVENTS: Duration = Duration::from_secs(1);
 /// How often certificates and the trust bundle are looked at.
 const KEYS_EVERY: Duration = Duration::from_secs(3600);
 /// The kinds whose watches make this process ready.
@@ -85,7 +90,8 @@ struct Context {
     locks: Store<Guarded<Lock>>,
     certificates: Store<CertificateSigningRequest>,
     namespaces: Store<PartialObjectMeta<Namespace>>,
-    recorder: Recorder,
+    events: Events,
+    live: Live,
     metrics: ControllerMetrics,
     guard: Arc<AdmissionGuard>,
     ledgers: Ledgers,
@@ -111,9 +117,12 @@ pub async fn run(args: ControllerArgs, stop: CancellationToken) -> anyhow::Resul
     let watchman = Watchman::new(client.clone(), &namespace, Arc::clone(&readiness), controller_metrics.clone())?;
     let store = KeyStore::new(client.clone(), namespace, trust_domain.clone(), hosts);
     let Some(keys) = load_keys(&client, &store, &stop).await else { return Ok(()) };
+    let (events, event_writer) = events::events(client.clone());
+    let writing = tokio::spawn(event_writer.run());
     let wiring = Wiring::new(&Watches { client: &client, readiness: &readiness, tasks: &tasks, stop: &stop });
     let context = Arc::new(Context {
-        recorder: Recorder::new(client.clone(), Reporter { controller: CONTROLLER.to_owned(), instance: None }),
+        events,
+        live: Live::default(),
         client,
         keys,
         trust_domain,
@@ -142,6 +151,11 @@ pub async fn run(args: ControllerArgs, stop: CancellationToken) -> anyhow::Resul
     }
     tasks.close();
     tasks.wait().await;
+    // Nobody can tell anything any more.
+    drop(context);
+    if tokio::time::timeout(LAST_EVENTS, writing).await.is_err() {
+        tracing::warn!("stopped before the last Events were written");
+    }
     admin.abort();
     Ok(())
 }
@@ -197,7 +211,9 @@ impl Context {
             None => {
                 let api = Api::<Namespace>::all(self.client.clone());
                 let found = api.get_metadata_opt(namespace).await;
-                found.map_err(|source| Error::Fetch { what: "Namespace", source })?.and_then(|found| found.metadata.uid)
+                found
+                    .map_err(|source| Error::Fetch { what: "Namespace", source: Arc::new(source) })?
+                    .and_then(|found| found.metadata.uid)
             }
         };
         let unknown = || Error::Fleet(namespace.to_owned());

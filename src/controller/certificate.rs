@@ -89,7 +89,7 @@ async fn check(
     }
     let api = Api::<ManagedEndpoint>::namespaced(context.client.clone(), csr.id.fleet.as_str());
     let found = api.get_metadata_opt(csr.id.endpoint.as_str()).await;
-    let found = found.map_err(|source| Error::Fetch { what: "ManagedEndpoint", source })?;
+    let found = found.map_err(|source| Error::Fetch { what: "ManagedEndpoint", source: Arc::new(source) })?;
     let uid = found.and_then(|object| object.metadata.uid).and_then(|uid| uid.parse::<Uid>().ok());
     Ok(match uid {
         Some(uid) => {

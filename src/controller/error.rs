@@ -1,5 +1,6 @@
 //! What can go wrong in one pass over an object, one variant per step, and how soon to try again.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use kube::runtime::controller::Action;
@@ -23,8 +24,8 @@ pub enum Error {
     Fetch {
         /// Which object.
         what: &'static str,
-        /// The API server's answer.
-        source: kube::Error,
+        /// The API server's answer, which several may share.
+        source: Arc<kube::Error>,
     },
     /// The namespace is not known (yet).
     #[error("namespace {0} is not known")]
@@ -59,8 +60,7 @@ impl Error {
     /// A lost compare-and-set: somebody wrote in between. Normal, and not worth a warning.
     #[must_use]
     pub fn is_conflict(&self) -> bool {
-        let (Self::Write { source, .. } | Self::Fetch { source, .. }) = self else { return false };
-        matches!(source, kube::Error::Api(status) if status.code == 409)
+        matches!(self, Self::Write { source: kube::Error::Api(status), .. } if status.code == 409)
     }
 
     /// The API server will never take this write: the object itself breaks its schema.

@@ -18,6 +18,7 @@ use tidegate_core::envelope::{self, Envelope};
 use tidegate_core::guard::Guard;
 use tidegate_core::part::PartKind;
 
+use super::events::EventWriter;
 use super::guard::Seal;
 use super::*;
 use crate::signing;
@@ -106,6 +107,7 @@ const POLICIES_AS_PROBED: &str = "policies as probed";
 /// answered with this status.
 struct Scenario {
     context: Arc<Context>,
+    event_writer: tokio::sync::Mutex<EventWriter>,
     asked: Arc<Mutex<Asked>>,
 }
 
@@ -150,18 +152,21 @@ fn scenario(failing: Option<(&'static str, StatusCode)>, absent: &[&'static str]
             Ok::<_, tower::BoxError>(Response::builder().status(status).body(body).unwrap())
         }
     });
-    Scenario { context: Arc::new(context(Client::new(api, "default"))), asked }
+    let (context, event_writer) = context(Client::new(api, "default"));
+    Scenario { context: Arc::new(context), event_writer: tokio::sync::Mutex::new(event_writer), asked }
 }
 
-fn context(client: Client) -> Context {
+fn context(client: Client) -> (Context, EventWriter) {
+    let (events, event_writer) = events::events(client.clone());
     let ca = signing::Authority::generate("tidegate.test", clock::now()).unwrap();
     let keys = Keys {
         signing: signing::signing_key(&signing::generate_key().unwrap()).unwrap(),
         authority: signing::Authority::load(&ca.certificate, &ca.key).unwrap(),
     };
     let namespace = json!({"metadata": {"name": "berlin", "uid": "n-1"}});
-    Context {
-        recorder: Recorder::new(client.clone(), Reporter { controller: CONTROLLER.to_owned(), instance: None }),
+    let context = Context {
+        events,
+        live: Live::default(),
         client,
         keys,
         trust_domain: "tidegate.test".to_owned(),
@@ -177,7 +182,8 @@ fn context(client: Client) -> Context {
         ledgers: Ledgers::default(),
         suspended: false,
         retention: Duration::from_secs(720 * 3600),
-    }
+    };
+    (context, event_writer)
 }
 
 /// A cache that holds one object.
@@ -194,6 +200,7 @@ where
 async fn pass(scenario: &Scenario, object: Value) -> (Result<Action, Error>, Vec<String>, Vec<Value>) {
     let object: Guarded<ElevationRequest> = serde_json::from_value(object).unwrap();
     let result = request::reconcile(Arc::new(object), Arc::clone(&scenario.context)).await;
+    scenario.event_writer.lock().await.write_waiting().await;
     let mut asked = scenario.asked.lock().unwrap();
     (result, std::mem::take(&mut asked.calls), std::mem::take(&mut asked.bodies))
 }
@@ -222,16 +229,16 @@ fn reads() -> Vec<String> {
 }
 
 #[tokio::test]
-async fn acceptance_reads_live_writes_status_tells_and_then_adds_the_finalizer() {
+async fn acceptance_reads_live_writes_status_then_adds_the_finalizer_and_tells_beside_it() {
     let (result, calls, bodies) = pass(&scenario(None, &[]), request()).await;
     result.unwrap();
     let status = format!("{REQUEST}/status");
-    let written = [call("PUT", &status), call("POST", EVENTS), call("PATCH", REQUEST)];
+    let written = [call("PUT", &status), call("PATCH", REQUEST), call("POST", EVENTS)];
     assert_eq!(calls, [reads(), written.to_vec()].concat());
     assert_eq!(bodies[0]["metadata"]["resourceVersion"], "7", "every write carries what was judged");
     assert_eq!(bodies[0]["status"]["state"], "Pending");
-    assert_eq!(bodies[1]["reason"], "Accepted");
-    assert_eq!(bodies[2]["metadata"]["finalizers"], json!([REVOKE_FINALIZER]));
+    assert_eq!(bodies[1]["metadata"]["finalizers"], json!([REVOKE_FINALIZER]));
+    assert_eq!(bodies[2]["reason"], "Accepted");
 }
 
 #[tokio::test]
@@ -278,10 +285,10 @@ async fn the_end_is_written_and_the_finalizer_released() {
     let (result, calls, bodies) = pass(&scenario(None, &[]), active).await;
     result.unwrap();
     let status = format!("{REQUEST}/status");
-    assert_eq!(calls[reads().len()..], [call("PUT", &status), call("POST", EVENTS), call("PATCH", REQUEST)]);
+    assert_eq!(calls[reads().len()..], [call("PUT", &status), call("PATCH", REQUEST), call("POST", EVENTS)]);
     assert_eq!(bodies[0]["status"]["state"], "Expired");
     assert!(bodies[0]["status"]["signed"].is_null());
-    assert_eq!(bodies[2]["metadata"]["finalizers"], json!([]));
+    assert_eq!(bodies[1]["metadata"]["finalizers"], json!([]));
 }
 
 #[tokio::test]
@@ -386,7 +393,7 @@ async fn an_event_that_cannot_be_written_holds_nothing_up() {
     let failing = Some(("POST /apis/events.k8s.io", StatusCode::FORBIDDEN));
     let (result, calls, _) = pass(&scenario(failing, &[]), request()).await;
     result.unwrap();
-    assert_eq!(calls.last().unwrap(), &call("PATCH", REQUEST));
+    assert_eq!(calls[reads().len() + 1..], [call("PATCH", REQUEST), call("POST", EVENTS)]);
 }
 
 #[tokio::test]

@@ -157,7 +157,7 @@ impl Kinds {
         let waiting = move |f: &Guarded<Fleet>| in_namespace(&all, f, awaits_fleet);
         let triggers = [
             itself(&mut self.requests),
-            others(&mut self.policies, under),
+            others_on(&mut self.policies, signed_policy, under),
             others(&mut self.endpoints, on),
             others_on(&mut self.locks, spec_of, stopped),
             others_on(&mut self.fleets, signed_fleet, waiting),
@@ -242,7 +242,7 @@ impl Watches<'_> {
     where
         K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
     {
-        let events = watcher(Api::<K>::all(self.client.clone()), config).backoff(WatchRetry::default());
+        let events = watcher(Api::<K>::all(self.client.clone()), config).modify(prune).backoff(WatchRetry::default());
         let running = watch.run(events, Arc::clone(self.readiness));
         let stop = self.stop.clone();
         self.tasks.spawn(vital(self.stop, async move {
@@ -254,6 +254,11 @@ impl Watches<'_> {
 /// A tick for each new value, at least one for several in a row.
 pub fn changes<T: Send + Sync + 'static>(value: watch::Receiver<T>) -> BoxStream<'static, ()> {
     stream::unfold(value, |mut value| async { value.changed().await.ok().map(|()| ((), value)) }).boxed()
+}
+
+/// Who wrote which field is a third of a stored object, and nothing here reads it. Left out of a PUT, the API server keeps it.
+fn prune(object: &mut impl Resource) {
+    object.meta_mut().managed_fields = None;
 }
 
 /// A task without which the process must not go on: when it ends, by a panic too, everything stops and the process is started anew.
