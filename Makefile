@@ -54,8 +54,9 @@ lint: tools ## Formatting, clippy, docs, generated files, breaking changes of th
 	$(TOOLS)/cargo-machete
 
 .PHONY: generate
-generate: ## Write the generated files (CRDs, docs/reference.md) anew
+generate: ## Write the generated files (CRDs, docs/reference.md, docs/metrics.md) anew
 	cargo run --locked --quiet --bin crdgen -- write crds docs/reference.md
+	cargo run --locked --quiet --bin monitoring -- metrics docs/metrics.md
 
 .PHONY: golden
 golden: controlplane ## Write the golden files, docs/states.md and docs/refusals.md anew, after a wanted change of what they hold

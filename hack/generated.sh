@@ -6,14 +6,13 @@ cd "$(dirname "$0")/.."
 fresh=$(mktemp -d)
 trap 'rm -rf "$fresh"' EXIT
 cargo run --locked --quiet --bin crdgen -- write "$fresh" "$fresh/reference.md"
+cargo run --locked --quiet --bin monitoring -- metrics "$fresh/metrics.md"
 for file in "$fresh"/*; do
     name=$(basename "$file")
     committed=crds/$name
-    if [ "$name" = reference.md ]; then
-        committed=docs/$name
-    fi
+    case $name in *.md) committed=docs/$name ;; esac
     diff -u "$committed" "$file" || {
-        echo "$committed is not what crates/api says: run 'make generate'" >&2
+        echo "$committed is not what the code says: run 'make generate'" >&2
         exit 1
     }
 done

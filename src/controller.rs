@@ -3,6 +3,7 @@
 
 mod apply;
 mod attestation;
+mod census;
 mod certificate;
 mod counts;
 mod endpoint;
@@ -14,7 +15,9 @@ mod keys;
 mod ledger;
 mod live;
 mod lock;
+mod measure;
 mod policy;
+mod queue;
 mod request;
 mod retention;
 #[cfg(test)]
@@ -54,7 +57,7 @@ use self::live::Live;
 use self::timekeeper::Timekeeper;
 use self::wiring::{Watches, Wiring, vital};
 use crate::args::ControllerArgs;
-use crate::metrics::{ControllerMetrics, Metrics};
+use crate::metrics::{ControllerMetrics, Kind, KubeMetrics, Metrics};
 use crate::runtime::{self, Readiness, WatchRetry};
 use crate::{clock, convert};
 
@@ -101,6 +104,31 @@ struct Context {
     retention: Duration,
 }
 
+/// What the controller reports: the registry, and the two that measure.
+#[derive(Debug)]
+pub struct Instruments {
+    /// The registry.
+    pub metrics: Metrics,
+    /// Of what it does.
+    pub controller: ControllerMetrics,
+    /// Of its dealings with the API server.
+    pub kube: KubeMetrics,
+}
+
+impl Instruments {
+    /// New ones.
+    ///
+    /// # Errors
+    /// One of them is defined twice.
+    pub fn new() -> Result<Self, prometheus::Error> {
+        let metrics = Metrics::new("controller")?;
+        let controller = ControllerMetrics::new(&metrics)?;
+        let kinds: Vec<Kind> = WATCHED.iter().filter_map(|plural| Kind::of_plural(plural)).collect();
+        let kube = KubeMetrics::new(&metrics, &kinds)?;
+        Ok(Self { metrics, controller, kube })
+    }
+}
+
 /// Runs until told to stop.
 ///
 /// # Errors
@@ -109,13 +137,14 @@ pub async fn run(args: ControllerArgs, stop: CancellationToken) -> anyhow::Resul
     let hosts = args.gateway_hosts();
     let ControllerArgs { common, namespace, trust_domain, suspended, retention, gateway_hostname: _ } = args;
     let readiness = Arc::new(Readiness::new(&WATCHED));
-    let metrics = Arc::new(Metrics::new("controller")?);
-    let controller_metrics = ControllerMetrics::new(&metrics)?;
+    let Instruments { metrics, controller: controller_metrics, kube } = Instruments::new()?;
+    let metrics = Arc::new(metrics);
     let tasks = TaskTracker::new();
-    let admin = runtime::serve_admin(common.admin_address, metrics, Arc::clone(&readiness)).await?;
-    let client = runtime::client(Arc::clone(&readiness)).await?;
+    let admin = runtime::serve_admin(common.admin_address, Arc::clone(&metrics), Arc::clone(&readiness)).await?;
+    metrics.on_scrape(runtime::watch_progress(kube.clone(), Arc::clone(&readiness)));
+    let client = runtime::client(Arc::clone(&readiness), kube).await?;
     let watchman = Watchman::new(client.clone(), &namespace, Arc::clone(&readiness), controller_metrics.clone())?;
-    let store = KeyStore::new(client.clone(), namespace, trust_domain.clone(), hosts);
+    let store = KeyStore::new(client.clone(), namespace, trust_domain.clone(), hosts, controller_metrics.clone());
     let Some(keys) = load_keys(&client, &store, &stop).await else { return Ok(()) };
     let (events, event_writer) = events::events(client.clone());
     let writing = tokio::spawn(event_writer.run());
@@ -146,6 +175,8 @@ pub async fn run(args: ControllerArgs, stop: CancellationToken) -> anyhow::Resul
     if stop.run_until_cancelled(ready_to_judge(&context)).await.is_some() {
         let timekeeper = Timekeeper::default();
         wiring.run(&context, &timekeeper, &tasks, &stop);
+        let counted = Arc::clone(&context);
+        metrics.on_scrape(move || counted.metrics.holds(&census::take(&counted, clock::now())));
         let (client, metrics) = (context.client.clone(), context.metrics.clone());
         tasks.spawn(vital(&stop, timekeeper.run(client, metrics, stop.clone())));
     }
@@ -232,6 +263,9 @@ impl Context {
     ) -> Result<Option<tidegate_api::Signed>, Error> {
         let recorded = previous.as_ref().map(convert::signed).transpose()?;
         let signed = sign_if_changed(recorded.as_ref(), body, self.issuer(fleet), now)?;
+        if signed.is_some() {
+            self.metrics.signed(B::KIND);
+        }
         Ok(signed.as_ref().map(convert::from_signed).or(previous))
     }
 

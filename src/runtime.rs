@@ -13,7 +13,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 pub use admin::serve_admin;
-pub use client::{WATCH_TIMEOUT, WatchRetry, client, client_with_token, watch_config};
+pub use client::{WATCH_TIMEOUT, WatchRetry, client, client_with_token, watch_config, watch_progress};
 pub use readiness::{NotReady, Readiness};
 pub use server_time::ask_time;
 

@@ -8,6 +8,7 @@ use tidegate_core::envelope::SignError;
 use tidegate_core::part::PartError;
 
 use crate::convert::ConvertError;
+use crate::metrics::FailedStep;
 use crate::signing::SigningError;
 
 /// A pass that could not judge or write. It never grants and never denies: what is recorded stays.
@@ -67,6 +68,18 @@ impl Error {
     #[must_use]
     pub fn is_invalid(&self) -> bool {
         matches!(self, Self::Write { source: kube::Error::Api(status), .. } if status.code == 422)
+    }
+
+    /// The step that failed.
+    #[must_use]
+    pub fn step(&self) -> FailedStep {
+        match self {
+            Self::Read(_) => FailedStep::Read,
+            Self::Convert(_) => FailedStep::Parse,
+            Self::Fetch { .. } | Self::Fleet(_) => FailedStep::Fetch,
+            Self::Sign(_) | Self::Part(_) | Self::Signing(_) => FailedStep::Sign,
+            Self::Write { .. } => FailedStep::Write,
+        }
     }
 
     /// When to try again.

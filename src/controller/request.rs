@@ -16,11 +16,12 @@ use tidegate_core::guard::Guard;
 use tidegate_core::interval::Instant;
 use tidegate_core::ledger::OpenRequests;
 use tidegate_core::lifecycle::{self, Event, EventKind, Step, step};
-use tidegate_core::part::{Header, SCHEMA, next_sequence};
+use tidegate_core::part::{Header, PartKind, SCHEMA, next_sequence};
 use tidegate_core::policy::Policy;
 use tidegate_core::request::{Lookup, Request, Status};
 
 use super::error::Error;
+use super::measure::Written;
 use super::{Context, Guarded, apply, attestation, fleet, in_fleet, policy, read, requeue, retention};
 use crate::convert::{Beside, ConvertError};
 use crate::{audit, clock, convert};
@@ -254,6 +255,7 @@ async fn record(
         written = apply::status(&context.client, &written).await?;
         let confirmed = confirmed_by(&request, &before, &delivery);
         let events: Vec<Event> = step.events.into_iter().chain(confirmed).collect();
+        Written { before: request.status.as_ref(), status: &status, events: &events }.measure(&context.metrics, now);
         tell(object, &Request { status: Some(status.clone()), ..request }, &events, context, now);
     }
     let keep = status.accepted_at.is_some() && (!status.state.is_final() || !context.revocation_is_known(&written));
@@ -284,20 +286,17 @@ async fn sign(
         sequence: next_sequence(None, now),
         issued_time: now,
     };
-    Ok(convert::from_signed(&envelope::sign(grant, header, &context.keys.signing)?))
+    let signed = envelope::sign(grant, header, &context.keys.signing)?;
+    context.metrics.signed(PartKind::Grant);
+    Ok(convert::from_signed(&signed))
 }
 
-/// Audit lines, Events and the metric of what has been written.
+/// Audit lines and Events of what has been written.
 fn tell(object: &ElevationRequest, judged: &Request, events: &[Event], context: &Context, now: Instant) {
     if let Ok(fleet) = namespace(object).parse() {
         for event in events {
             audit::record(&mut std::io::stdout().lock(), &fleet, judged, event, now);
         }
-    }
-    if events.iter().any(|event| event.kind == EventKind::Expired)
-        && let Some(granted) = judged.status.as_ref().and_then(|status| status.granted)
-    {
-        context.metrics.expired(granted.end.until(now));
     }
     context.events.tell(object, events.iter().cloned());
 }

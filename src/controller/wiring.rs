@@ -12,7 +12,7 @@ use k8s_openapi::api::certificates::v1::CertificateSigningRequest;
 use k8s_openapi::api::core::v1::Namespace;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::core::PartialObjectMeta;
-use kube::runtime::controller::{Action, Config};
+use kube::runtime::controller::{self, Action, Config};
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::runtime::{WatchStreamExt, applier, watcher};
 use kube::{Api, Client, Resource, ResourceExt};
@@ -25,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::error::Error;
+use super::queue::Queue;
 use super::timekeeper::Timekeeper;
 use super::watch::Watch;
 use super::{Context, Guarded, certificate, counts, endpoint, fleet, lock, policy, request};
@@ -421,12 +422,22 @@ where
         F: Fn(Arc<K>, Arc<Context>) -> R + Send + 'static,
         R: Future<Output = Result<Action, Error>> + Send + 'static,
     {
+        let waiting = Arc::new(Queue::new(kind, context.metrics.clone()));
+        let begun = Arc::clone(&waiting);
         let measured = move |object: Arc<K>, context: Arc<Context>| {
+            begun.begins(object.namespace().as_deref(), &object.name_any(), clock::monotonic());
             let pass = reconcile(object, Arc::clone(&context));
             Box::pin(async move {
                 let started = clock::monotonic();
                 let result = pass.await;
-                let outcome = if result.is_ok() { Outcome::Ok } else { Outcome::Error };
+                let outcome = match &result {
+                    Ok(_) => Outcome::Ok,
+                    Err(error) if error.is_conflict() => Outcome::Conflict,
+                    Err(error) => {
+                        context.metrics.failed(kind, error.step());
+                        Outcome::Error
+                    }
+                };
                 context.metrics.reconciled(kind, outcome, clock::monotonic().saturating_sub(started));
                 result
             })
@@ -440,9 +451,16 @@ where
             }
             error.retry()
         };
-        let queue = self.triggers.map(Ok::<_, Infallible>).take_until(stop.clone().cancelled_owned());
+        let noted = Arc::clone(&waiting);
+        let note = move |due: &ObjectRef<K>| noted.due(due.namespace.as_deref(), &due.name, clock::monotonic());
+        let queue = self.triggers.inspect(note).map(Ok::<_, Infallible>).take_until(stop.clone().cancelled_owned());
         let config = Config::default().concurrency(CONCURRENCY);
         // What is gone from the cache needs no pass, and what went wrong in one has been told.
-        applier(measured, on_error, Arc::clone(context), self.store, queue, config).for_each(|_| ready(()))
+        applier(measured, on_error, Arc::clone(context), self.store, queue, config).for_each(move |passed| {
+            if let Err(controller::Error::ObjectNotFound(gone)) = passed {
+                waiting.gone(gone.namespace.as_deref(), &gone.name);
+            }
+            ready(())
+        })
     }
 }
