@@ -29,6 +29,12 @@ test: controlplane ## All tests, on a real API server
 	cargo build --locked $(PROGRAMS)
 	cargo test --locked --workspace
 
+.PHONY: test-monitoring
+test-monitoring: controlplane prometheus ## Alerts by promtool, the dashboard by Prometheus and the real servers (PICTURES=1 draws docs/images)
+	cargo build --locked $(PROGRAMS)
+	cargo test --locked --package tidegate --test monitoring -- --include-ignored
+	$(if $(PICTURES),TIDEGATE_WRITE_GOLDEN=1) cargo test --locked --package tidegate --test e2e dashboard -- --ignored --nocapture
+
 .PHONY: mutants
 mutants: controlplane ## Weaken the admission policies in every place; each must turn an adversary case red (3 minutes)
 	cargo test --locked --package tidegate --test api weakened -- --ignored --nocapture
@@ -54,9 +60,10 @@ lint: tools ## Formatting, clippy, docs, generated files, breaking changes of th
 	$(TOOLS)/cargo-machete
 
 .PHONY: generate
-generate: ## Write the generated files (CRDs, docs/reference.md, docs/metrics.md) anew
+generate: ## Write the generated files (CRDs, docs/reference.md, docs/metrics.md, the dashboard) anew
 	cargo run --locked --quiet --bin crdgen -- write crds docs/reference.md
 	cargo run --locked --quiet --bin monitoring -- metrics docs/metrics.md
+	cargo run --locked --quiet --bin monitoring -- dashboard hack/monitoring/dashboard.yaml charts/tidegate/files/dashboard.json
 
 .PHONY: golden
 golden: controlplane ## Write the golden files, docs/states.md and docs/refusals.md anew, after a wanted change of what they hold
@@ -70,6 +77,10 @@ fmt: ## Format the code
 .PHONY: controlplane
 controlplane: ## Build kube-apiserver, kube-controller-manager, kubectl and etcd into the cache (once, about 6 minutes)
 	@hack/controlplane/build.sh > /dev/null
+
+.PHONY: prometheus
+prometheus: ## Build promtool and prometheus into the cache (once, about 5 minutes)
+	@hack/prometheus/build.sh > /dev/null
 
 .PHONY: tools
 tools: $(TOOLS)/cargo-deny-$(CARGO_DENY_VERSION) $(TOOLS)/cargo-machete-$(CARGO_MACHETE_VERSION) ## Install the lint tools into the cache (once)

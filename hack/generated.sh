@@ -7,10 +7,14 @@ fresh=$(mktemp -d)
 trap 'rm -rf "$fresh"' EXIT
 cargo run --locked --quiet --bin crdgen -- write "$fresh" "$fresh/reference.md"
 cargo run --locked --quiet --bin monitoring -- metrics "$fresh/metrics.md"
+cargo run --locked --quiet --bin monitoring -- dashboard hack/monitoring/dashboard.yaml "$fresh/dashboard.json"
 for file in "$fresh"/*; do
     name=$(basename "$file")
     committed=crds/$name
-    case $name in *.md) committed=docs/$name ;; esac
+    case $name in
+        *.md) committed=docs/$name ;;
+        *.json) committed=charts/tidegate/files/$name ;;
+    esac
     diff -u "$committed" "$file" || {
         echo "$committed is not what the code says: run 'make generate'" >&2
         exit 1
