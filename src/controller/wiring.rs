@@ -126,20 +126,12 @@ impl Wiring {
 }
 
 impl Kinds {
-    /// Which endpoints a policy reaches is in its status; so are numbers of its requests. A Fleet that is gone is made anew by the passes
-    /// over the policies it was for.
+    /// Which endpoints a policy reaches is in its status; so are numbers of its requests.
     fn wire_policies(&mut self) -> Wire<Guarded<JitPolicy>> {
         let all = self.policies.store();
         let reaching = move |e: &Guarded<ManagedEndpoint>| in_namespace(&all, e, |_| true);
-        let all = self.policies.store();
-        let settled = move |f: &Guarded<Fleet>| in_namespace(&all, f, |_| true);
         let numbers = counts::of_policies(self.requests.store(), self.policies.store());
-        let triggers = [
-            itself(&mut self.policies),
-            others_on(&mut self.endpoints, reach_of, reaching),
-            others_on(&mut self.fleets, ResourceExt::uid, settled),
-            numbers,
-        ];
+        let triggers = [itself(&mut self.policies), others_on(&mut self.endpoints, reach_of, reaching), numbers];
         Wire::new(self.policies.store(), triggers)
     }
 

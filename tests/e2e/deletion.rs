@@ -14,7 +14,8 @@ use tidegate_test_support::eventually;
 
 use crate::agent::{SOON, Watching};
 use crate::fleet::{ENDPOINT, Fleet, POLICY, condition, in_seconds};
-use crate::installation::{Installation, shared};
+use crate::guard;
+use crate::installation::{Installation, breakable, shared};
 
 /// Where a request is when something is deleted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -180,14 +181,6 @@ async fn a_deleted_request_is_gone_as_soon_as_its_end_is_known() -> Result<()> {
 #[tokio::test]
 async fn a_deleted_fleet_comes_again_ends_every_grant_of_before_and_holds_nothing_up() -> Result<()> {
     in_every_place("no-fleet", async |case| {
-        let policies = case.fleet.policies().await?;
-        eventually("the numbers in the policy's status, after which nobody looks at it again", SOON, async || {
-            let counts = policies.get(POLICY).await?.status.and_then(|status| status.requests).context("no numbers")?;
-            let wanted = (i64::from(case.place == Place::Pending), i64::from(case.place == Place::Active));
-            ensure!((counts.pending, counts.active) == wanted, "{counts:?}");
-            Ok(())
-        })
-        .await?;
         let fleets = case.fleet.fleets().await?;
         let before = fleets.get(FLEET).await?.metadata.uid;
         fleets.delete(FLEET, &DeleteParams::default()).await?;
@@ -230,4 +223,51 @@ async fn a_deleted_namespace_goes_with_everything_in_it() -> Result<()> {
         .await
     })
     .await
+}
+
+#[tokio::test]
+async fn while_requests_are_held_whatever_is_deleted_holds_nothing_up() -> Result<()> {
+    let broken = breakable().await?;
+    let [policy, endpoint, request, settings, namespace] = {
+        let fleet = async |prefix| Fleet::new(&broken.installation, prefix).await;
+        [
+            fleet("held-policy").await?,
+            fleet("held-endpoint").await?,
+            fleet("held-request").await?,
+            fleet("held-fleet").await?,
+            fleet("held-namespace").await?,
+        ]
+    };
+    guard::delete_binding().carry_out(&policy).await?;
+    for fleet in [&policy, &endpoint, &request, &settings, &namespace] {
+        fleet.ask(REQUEST, "30m").await?;
+        fleet.in_state(REQUEST, "Held", SOON).await?;
+    }
+    let now = DeleteParams::default();
+    policy.policies().await?.delete(POLICY, &now).await?;
+    endpoint.endpoints().await?.delete(ENDPOINT, &now).await?;
+    request.requests().await?.delete(REQUEST, &now).await?;
+    settings.fleets().await?.delete(FLEET, &now).await?;
+    let namespaces: Api<Namespace> = Api::all(namespace.admin().client().await?);
+    namespaces.delete(namespace.name(), &now).await?;
+
+    // Nothing was granted and nothing is kept: these go although nothing is judged.
+    eventually("the end of the held request and of the namespace", Duration::from_secs(60), async || {
+        let left = request.requests().await?.get_opt(REQUEST).await?.map(|left| left.metadata.finalizers);
+        let with_it = namespaces.get_opt(namespace.name()).await?.map(|left| left.status);
+        ensure!(left.is_none() && with_it.is_none(), "{left:?} {with_it:?}");
+        Ok(())
+    })
+    .await?;
+    for fleet in [&policy, &endpoint, &settings] {
+        fleet.in_state(REQUEST, "Held", SOON).await?;
+    }
+    guard::repair(&policy).await?;
+    for fleet in [&policy, &endpoint, &settings] {
+        let declined = fleet.in_state(REQUEST, "Declined", SOON).await?;
+        ensure!(condition(&declined, "Accepted")?.reason == "AdmissionUnprotected");
+        fleet.requests().await?.delete(REQUEST, &now).await?;
+        ensure!(fleet.requests().await?.get_opt(REQUEST).await?.is_none(), "something keeps it");
+    }
+    Ok(())
 }

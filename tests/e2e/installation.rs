@@ -30,6 +30,14 @@ pub struct Breakable {
 // === impl Installation ===
 
 impl Installation {
+    /// One on a control plane that nothing else uses, which goes with the tests.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub async fn alone() -> Result<Self> {
+        Self::start(Box::leak(Box::new(installed().await?))).await
+    }
+
     async fn start(control_plane: &'static ControlPlane) -> Result<Self> {
         let controller = Controller::start(control_plane).await?;
         let gateways = [Gateway::start(control_plane).await?, Gateway::start(control_plane).await?];
@@ -52,6 +60,12 @@ pub async fn shared() -> Result<&'static Installation> {
     shared.as_ref().map_err(|text| anyhow!("{text}"))
 }
 
+async fn installed() -> Result<ControlPlane> {
+    let started = ControlPlane::start().await?;
+    started.install().await?;
+    Ok(started)
+}
+
 /// An installation of this test's own, on a second control plane.
 ///
 /// # Errors
@@ -60,12 +74,7 @@ pub async fn breakable() -> Result<Breakable> {
     static TURN: Mutex<()> = Mutex::const_new(());
     static CONTROL_PLANE: OnceCell<Result<ControlPlane, String>> = OnceCell::const_new();
     let turn = TURN.lock().await;
-    let start = async || -> Result<ControlPlane> {
-        let started = ControlPlane::start().await?;
-        started.install().await?;
-        Ok(started)
-    };
-    let own = CONTROL_PLANE.get_or_init(async || start().await.map_err(|error| format!("{error:#}"))).await;
+    let own = CONTROL_PLANE.get_or_init(async || installed().await.map_err(|error| format!("{error:#}"))).await;
     let control_plane = own.as_ref().map_err(|text| anyhow!("{text}"))?;
     Ok(Breakable { installation: Installation::start(control_plane).await?, _turn: turn })
 }

@@ -21,4 +21,5 @@ mod retention;
 mod revocation;
 mod rights;
 mod stages;
+mod uninstall;
 mod writes;
