@@ -5,6 +5,7 @@ mod agent;
 mod ahead;
 mod clocks;
 mod deletion;
+mod dashboard;
 mod enrolment;
 mod expiry;
 mod fleet;
