@@ -28,10 +28,10 @@ must_not 'crate::(controller|gateway)' 'shared modules must not import a server'
 must_not '\b(axum|hyper|http)::' 'index, manifest and convert know no HTTP' src/gateway/index.rs src/gateway/manifest.rs src/convert.rs src/convert
 
 # Who may write to Kubernetes.
-writers='^src/(controller/(apply|certificate|events|keys|guard/.*)|gateway/(enroll|report)(/.*)?)(\.rs)?$'
+writers='^src/(controller/(apply|certificate|events|keys|lease|guard/.*)|gateway/(enroll|report)(/.*)?)(\.rs)?$'
 while IFS= read -r file; do
     if ! [[ ${file#./} =~ $writers ]]; then
-        complain "$file writes to Kubernetes; only controller/{apply,certificate,events,keys,guard/*}.rs and gateway/{enroll,report}.rs may"
+        complain "$file writes to Kubernetes; only controller/{apply,certificate,events,keys,lease,guard/*}.rs and gateway/{enroll,report}.rs may"
     fi
 done < <(grep -rlE --include='*.rs' '(PostParams|PatchParams|DeleteParams|recorder\.publish)\b' src || true)
 

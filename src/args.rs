@@ -65,6 +65,9 @@ pub struct ControllerArgs {
     /// The namespace that holds the controller's own Secrets.
     #[arg(long, env = "TIDEGATE_NAMESPACE", value_name = "NAME", default_value = "tidegate-system", value_parser = namespace)]
     pub namespace: String,
+    /// Where this process runs, the first part of its name in the Lease and in the API server's audit log. Default: the host name.
+    #[arg(long, env = "POD_NAME", value_name = "NAME")]
+    pub pod_name: Option<String>,
     /// Names this installation in certificates and signed parts; it can never change later.
     #[arg(long, env = "TIDEGATE_TRUST_DOMAIN", value_name = "NAME", default_value = "tidegate.local", value_parser = trust_domain)]
     pub trust_domain: String,
@@ -93,6 +96,13 @@ pub enum Host {
 // === impl ControllerArgs ===
 
 impl ControllerArgs {
+    /// The name of the Pod, or of the host.
+    #[must_use]
+    pub fn place(&self) -> String {
+        let given = self.pod_name.clone().filter(|name| !name.is_empty());
+        given.unwrap_or_else(|| rustix::system::uname().nodename().to_string_lossy().into_owned())
+    }
+
     /// The names of the gateway's certificate: those given, else the defaults for this namespace.
     #[must_use]
     pub fn gateway_hosts(&self) -> Vec<Host> {

@@ -29,6 +29,12 @@ pub fn now() -> Instant {
     keeping(|kept| kept.estimate.now(boot()))
 }
 
+/// The wall clock as finely as it goes, for people to read. Nothing is decided by it.
+#[must_use]
+pub fn stamp() -> jiff::Timestamp {
+    jiff::Timestamp::UNIX_EPOCH.saturating_add(wall()).unwrap_or(jiff::Timestamp::UNIX_EPOCH)
+}
+
 /// How long until this instant; zero once it is reached. Finer than a second, so that a timer for it is not up to a second late.
 #[must_use]
 pub fn until(instant: Instant) -> Duration {

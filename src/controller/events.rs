@@ -37,9 +37,13 @@ struct Told {
 
 /// The two ends of one queue.
 pub fn events(client: Client) -> (Events, EventWriter) {
-    let recorder = Recorder::new(client, Reporter { controller: CONTROLLER.to_owned(), instance: None });
     let (tell, told) = mpsc::channel(WAITING);
-    (Events { queue: tell }, EventWriter { recorder, queue: told })
+    (Events { queue: tell }, EventWriter { recorder: recorder(client), queue: told })
+}
+
+/// Writes Events as the controller.
+pub fn recorder(client: Client) -> Recorder {
+    Recorder::new(client, Reporter { controller: CONTROLLER.to_owned(), instance: None })
 }
 
 // === impl Events ===

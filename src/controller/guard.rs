@@ -27,7 +27,7 @@ use super::live::Reads;
 use super::wiring::changes;
 use crate::clock;
 use crate::metrics::ControllerMetrics;
-use crate::runtime::{Readiness, WatchRetry, watch_config};
+use crate::runtime::{Readiness, Replica, WatchRetry, watch_config};
 
 /// How often everything is tried again, changed or not.
 const EVERY: Duration = Duration::from_secs(300);
@@ -160,13 +160,14 @@ impl Watchman {
     /// The manifests this version was built with do not parse, which no build that passed its tests has.
     pub fn new(
         client: Client,
+        replica: Replica,
         namespace: &str,
         readiness: Arc<Readiness>,
         metrics: ControllerMetrics,
     ) -> anyhow::Result<Self> {
         Ok(Self {
             expected: Expected::built_in(namespace)?,
-            probe: Probe::new(client.clone(), namespace),
+            probe: Probe::new(client.clone(), replica, namespace),
             memory: Memory::new(client.clone(), namespace),
             client,
             readiness,

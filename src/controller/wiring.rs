@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::fmt::Debug;
-use std::future::{Future, ready};
+use std::future::{Future, pending, ready};
 use std::sync::Arc;
 
-use futures::StreamExt;
 use futures::stream::{self, BoxStream, SelectAll, select_all};
+use futures::{Stream, StreamExt};
 use k8s_openapi::api::certificates::v1::CertificateSigningRequest;
 use k8s_openapi::api::core::v1::Namespace;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
@@ -109,12 +109,28 @@ impl Wiring {
         wiring
     }
 
-    /// Runs the passes of all kinds until told to stop.
+    /// Keeps the caches, and forgets what would make passes run: whoever leads next looks at everything first.
+    pub async fn stand_by(&mut self) -> Infallible {
+        tokio::join!(
+            ignore(&mut self.policies.triggers),
+            ignore(&mut self.requests.triggers),
+            ignore(&mut self.endpoints.triggers),
+            ignore(&mut self.fleets.triggers),
+            ignore(&mut self.locks.triggers),
+            ignore(&mut self.certificates.triggers),
+            ignore(&mut self.gone),
+        )
+        .0
+    }
+
+    /// Runs the passes of all kinds until told to stop: over every object once, and again when the clocks call for it.
     pub fn run(self, context: &Arc<Context>, clocks: &Timekeeper, tasks: &TaskTracker, stop: &CancellationToken) {
-        let requests = self.requests.also(context.guard.changes()).also(clocks.ticks());
-        let (policies, endpoints) = (self.policies.also(clocks.ticks()), self.endpoints.also(clocks.ticks()));
-        let (fleets, locks) = (self.fleets.also(clocks.ticks()), self.locks.also(clocks.ticks()));
-        let certificates = self.certificates.also(clocks.ticks());
+        let requests = self.requests.also(context.guard.changes()).also(clocks.ticks()).all_once();
+        let policies = self.policies.also(clocks.ticks()).all_once();
+        let endpoints = self.endpoints.also(clocks.ticks()).all_once();
+        let fleets = self.fleets.also(clocks.ticks()).all_once();
+        let locks = self.locks.also(clocks.ticks()).all_once();
+        let certificates = self.certificates.also(clocks.ticks()).all_once();
         tasks.spawn(vital(stop, policies.drive(policy::reconcile, Kind::Policy, context, stop)));
         tasks.spawn(vital(stop, requests.drive(request::reconcile, Kind::Request, context, stop)));
         tasks.spawn(vital(stop, endpoints.drive(endpoint::reconcile, Kind::Endpoint, context, stop)));
@@ -202,6 +218,12 @@ impl Kinds {
         let triggers = [itself(&mut self.locks), others(&mut self.requests, counting)];
         Wire::new(self.locks.store(), triggers)
     }
+}
+
+/// Takes what comes and does nothing about it, for ever.
+async fn ignore(stream: &mut (impl Stream + Unpin)) -> Infallible {
+    while stream.next().await.is_some() {}
+    pending().await
 }
 
 /// Requests that are gone leave the ledger.
@@ -400,6 +422,11 @@ where
         });
         self.triggers.push(all.boxed());
         self
+    }
+
+    /// Every object, when the passes begin.
+    fn all_once(self) -> Self {
+        self.also(stream::once(ready(())).boxed())
     }
 
     /// Runs the passes until told to stop, then those that have begun to their end, measuring each.

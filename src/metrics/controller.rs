@@ -17,6 +17,7 @@ use super::{Kind, Label, Metrics, Word, one};
 /// What the controller reports.
 #[derive(Debug, Clone)]
 pub struct ControllerMetrics {
+    leader: IntGauge,
     admission_guard_ok: IntGauge,
     passes: Passes,
     lives: Lives,
@@ -201,6 +202,8 @@ impl ControllerMetrics {
     /// # Errors
     /// They were registered before.
     pub fn new(metrics: &Metrics) -> Result<Self, prometheus::Error> {
+        let help = "1 when this process leads: it alone judges and writes.";
+        let leader = one(&metrics.gauge("leader", help, Vec::new())?);
         let help = "1 when the admission policies hold; while it is 0 nothing new is granted. Only the leader looks.";
         let admission_guard_ok = one(&metrics.gauge("admission_guard_ok", help, Vec::new())?);
         let passes = Passes::new(metrics)?;
@@ -215,7 +218,7 @@ impl ControllerMetrics {
         let certificates = metrics.counter("certificates_total", help, labels)?;
         let help = "Corrections of the time by more than 2 s.";
         let clock_jumps = one(&metrics.counter("clock_jumps_total", help, Vec::new())?);
-        Ok(Self { admission_guard_ok, passes, lives, held, signed, key_expiry, certificates, clock_jumps })
+        Ok(Self { leader, admission_guard_ok, passes, lives, held, signed, key_expiry, certificates, clock_jumps })
     }
 
     /// One pass over an object.
@@ -238,6 +241,11 @@ impl ControllerMetrics {
     /// A pass began so long after its object was due.
     pub fn waited(&self, kind: Kind, wait: Duration) {
         self.passes.wait.with_label_values(&[kind.word()]).observe(wait.as_secs_f64());
+    }
+
+    /// Whether this process leads.
+    pub fn leader(&self, leads: bool) {
+        self.leader.set(i64::from(leads));
     }
 
     /// Whether the admission guard has passed.

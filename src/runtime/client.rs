@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use http::{Request, Response};
 use kube::client::ClientBuilder;
-use kube::config::AuthInfo;
 use kube::runtime::utils::Backoff;
 use kube::runtime::watcher;
 use kube::{Client, Config};
@@ -24,7 +23,7 @@ use crate::metrics::{KubeMetrics, KubeVerb};
 pub const WATCH_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Longer than a silent watch, so that only a request that is never answered is cut.
-const READ_TIMEOUT: Duration = Duration::from_secs(75);
+pub(super) const READ_TIMEOUT: Duration = Duration::from_secs(75);
 
 /// Waits between attempts to list or watch: from 0.2 s doubling to 5 s, each up to a quarter longer. The library's own
 /// back-off reaches 30 s, too long for a revocation after an outage.
@@ -33,7 +32,7 @@ pub struct WatchRetry {
     failures: u32,
 }
 
-/// The client of this process: in the cluster by its ServiceAccount, elsewhere by `KUBECONFIG`.
+/// The gateway's client: in the cluster by its ServiceAccount, elsewhere by `KUBECONFIG`.
 ///
 /// # Errors
 /// No usable configuration, or TLS cannot be set up from it.
@@ -55,17 +54,6 @@ pub fn watch_progress(metrics: KubeMetrics, readiness: Arc<Readiness>) -> impl F
     }
 }
 
-/// A client with a bearer token instead of this process's own credentials, at the same API server.
-///
-/// # Errors
-/// No usable configuration.
-pub async fn client_with_token(token: &str) -> Result<Client, kube::Error> {
-    let mut config = Config::infer().await.map_err(kube::Error::InferConfig)?;
-    config.auth_info = AuthInfo { token: Some(token.to_owned().into()), ..AuthInfo::default() };
-    config.read_timeout = Some(READ_TIMEOUT);
-    Client::try_from(config)
-}
-
 /// The settings of every watch.
 #[must_use]
 pub fn watch_config() -> watcher::Config {
@@ -73,15 +61,16 @@ pub fn watch_config() -> watcher::Config {
     watcher::Config::default().timeout(seconds)
 }
 
+/// Counts each answer to a watch as progress.
 #[derive(Clone)]
-struct CountProgress {
-    readiness: Arc<Readiness>,
-    metrics: KubeMetrics,
-    clock: fn() -> Duration,
+pub(super) struct CountProgress {
+    pub(super) readiness: Arc<Readiness>,
+    pub(super) metrics: KubeMetrics,
+    pub(super) clock: fn() -> Duration,
 }
 
 #[derive(Clone)]
-struct Counting<S> {
+pub(super) struct Counting<S> {
     inner: S,
     count: CountProgress,
 }

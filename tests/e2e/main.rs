@@ -4,8 +4,8 @@
 mod agent;
 mod ahead;
 mod clocks;
-mod deletion;
 mod dashboard;
+mod deletion;
 mod enrolment;
 mod expiry;
 mod fleet;
