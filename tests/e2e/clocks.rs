@@ -29,7 +29,7 @@ async fn under(wall: impl FnOnce(&WallClock) -> Result<()>) -> Result<(Breakable
     let control_plane = broken.installation.control_plane;
     let own = WallClock::create(control_plane.sandbox())?;
     wall(&own)?;
-    broken.installation.controller = Controller::start_with(control_plane, |command| own.of(command)).await?;
+    broken.installation.controller = Controller::start_anew_with(control_plane, |command| own.of(command)).await?;
     broken.installation.controller.ready(READY).await?;
     Ok((broken, own))
 }

@@ -237,7 +237,7 @@ async fn a_gap_while_no_controller_was_running_is_noticed_by_the_next() -> Resul
     let control_plane = broken.installation.control_plane;
     control_plane.apply("config/admission").await?;
 
-    let next = Controller::start(control_plane).await?;
+    let next = Controller::start_anew(control_plane).await?;
     next.ready(READY).await?;
     guard_is(&next, true).await?;
     let forged = fleet.decision("er-1", 1).await?;

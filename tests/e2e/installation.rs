@@ -35,11 +35,11 @@ impl Installation {
     /// # Errors
     /// When it does not start.
     pub async fn alone() -> Result<Self> {
-        Self::start(Box::leak(Box::new(installed().await?))).await
+        Self::start(Box::leak(Box::new(ControlPlane::start_installed().await?))).await
     }
 
     async fn start(control_plane: &'static ControlPlane) -> Result<Self> {
-        let controller = Controller::start(control_plane).await?;
+        let controller = Controller::start_anew(control_plane).await?;
         let gateways = [Gateway::start(control_plane).await?, Gateway::start(control_plane).await?];
         controller.ready(READY).await?;
         for gateway in &gateways {
@@ -60,10 +60,26 @@ pub async fn shared() -> Result<&'static Installation> {
     shared.as_ref().map_err(|text| anyhow!("{text}"))
 }
 
-async fn installed() -> Result<ControlPlane> {
-    let started = ControlPlane::start().await?;
-    started.install().await?;
-    Ok(started)
+/// A control plane on which tests break installations, one after the other.
+struct Ground {
+    turn: Mutex<()>,
+    control_plane: OnceCell<Result<ControlPlane, String>>,
+}
+
+// === impl Ground ===
+
+impl Ground {
+    const fn new() -> Self {
+        Self { turn: Mutex::const_new(()), control_plane: OnceCell::const_new() }
+    }
+
+    async fn breakable(&'static self) -> Result<Breakable> {
+        let turn = self.turn.lock().await;
+        let start = ControlPlane::start_installed;
+        let own = self.control_plane.get_or_init(async || start().await.map_err(|error| format!("{error:#}"))).await;
+        let control_plane = own.as_ref().map_err(|text| anyhow!("{text}"))?;
+        Ok(Breakable { installation: Installation::start(control_plane).await?, _turn: turn })
+    }
 }
 
 /// An installation of this test's own, on a second control plane.
@@ -71,10 +87,15 @@ async fn installed() -> Result<ControlPlane> {
 /// # Errors
 /// When it does not start.
 pub async fn breakable() -> Result<Breakable> {
-    static TURN: Mutex<()> = Mutex::const_new(());
-    static CONTROL_PLANE: OnceCell<Result<ControlPlane, String>> = OnceCell::const_new();
-    let turn = TURN.lock().await;
-    let own = CONTROL_PLANE.get_or_init(async || installed().await.map_err(|error| format!("{error:#}"))).await;
-    let control_plane = own.as_ref().map_err(|text| anyhow!("{text}"))?;
-    Ok(Breakable { installation: Installation::start(control_plane).await?, _turn: turn })
+    static GROUND: Ground = Ground::new();
+    GROUND.breakable().await
+}
+
+/// Likewise on a third, for tests that wait until a Lease has ended: nobody else waits for them.
+///
+/// # Errors
+/// When it does not start.
+pub async fn breakable_for_long() -> Result<Breakable> {
+    static GROUND: Ground = Ground::new();
+    GROUND.breakable().await
 }

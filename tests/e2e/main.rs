@@ -22,5 +22,6 @@ mod retention;
 mod revocation;
 mod rights;
 mod stages;
+mod takeover;
 mod uninstall;
 mod writes;

@@ -27,7 +27,7 @@ async fn what_has_ended_goes_after_the_retention_and_what_is_open_stays() -> Res
     let short = |command: &mut Command| {
         command.arg(format!("--retention={}s", RETENTION.as_secs()));
     };
-    broken.installation.controller = Controller::start_with(control_plane, short).await?;
+    broken.installation.controller = Controller::start_anew_with(control_plane, short).await?;
     broken.installation.controller.ready(READY).await?;
     let fleet = Fleet::new(&broken.installation, "retention").await?;
     let agent = fleet.agent().await?;

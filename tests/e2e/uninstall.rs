@@ -130,7 +130,7 @@ async fn uninstalled_in_order_nothing_is_left_and_in_the_wrong_order_it_is_freed
 
     control_plane.install().await?;
     installation.controller.process.kill9()?;
-    let next = Controller::start(control_plane).await?;
+    let next = Controller::start_anew(control_plane).await?;
     next.ready(READY).await?;
     let fleet = Fleet::new(&installation, "wrong-order").await?;
     fleet.granted(REQUEST, "30m").await?;

@@ -53,11 +53,7 @@ pub struct ControlPlane {
 /// When it does not start; all callers get the same text.
 pub async fn control_plane() -> Result<&'static ControlPlane> {
     static SHARED: OnceCell<Result<ControlPlane, String>> = OnceCell::const_new();
-    let start = async || -> Result<ControlPlane> {
-        let started = ControlPlane::start().await?;
-        started.install().await?;
-        Ok(started)
-    };
+    let start = ControlPlane::start_installed;
     let shared = SHARED.get_or_init(async || start().await.map_err(|error| format!("{error:#}"))).await;
     shared.as_ref().map_err(|text| anyhow!("{text}"))
 }
@@ -80,6 +76,16 @@ impl ControlPlane {
                 result => return result,
             }
         }
+    }
+
+    /// Starts a new one with Tidegate installed on it and no process of it running.
+    ///
+    /// # Errors
+    /// As `start` and `install`.
+    pub async fn start_installed() -> Result<Self> {
+        let started = Self::start().await?;
+        started.install().await?;
+        Ok(started)
     }
 
     async fn start_once(folder: &Path) -> Result<Self> {

@@ -9,8 +9,10 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
+use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::Api;
+use kube::api::DeleteParams;
 use serde_json::Value;
 use tidegate_api::names::{CONTROLLER, GATEWAY};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -81,7 +83,40 @@ impl Controller {
         Ok(Self { process, admin })
     }
 
-    /// Waits until `/readyz` answers 200.
+    /// Starts one that need not wait for the Lease of a controller that was killed: it is deleted first. Nobody may lead at that time.
+    ///
+    /// # Errors
+    /// As `start`, and when the Lease cannot be deleted.
+    pub async fn start_anew(control_plane: &ControlPlane) -> Result<Self> {
+        Self::start_anew_with(control_plane, |_as_it_is| {}).await
+    }
+
+    /// Likewise, with what `change` adds to its arguments and environment.
+    ///
+    /// # Errors
+    /// As `start_anew`.
+    pub async fn start_anew_with(control_plane: &ControlPlane, change: impl FnOnce(&mut Command)) -> Result<Self> {
+        let leases: Api<Lease> = Api::namespaced(control_plane.admin().client().await?, SYSTEM_NAMESPACE);
+        match leases.delete(CONTROLLER, &DeleteParams::default()).await {
+            Ok(_) => {}
+            Err(kube::Error::Api(status)) if status.code == 404 => {}
+            Err(error) => return Err(error).context("cannot delete the Lease that was left behind"),
+        }
+        Self::start_with(control_plane, change).await
+    }
+
+    /// The name it has chosen for itself, as it stands in the Lease and in the API server's audit log.
+    ///
+    /// # Errors
+    /// When it has not said within 30 s that it stands by.
+    pub async fn name(&self) -> Result<String> {
+        let stands_by = |line: &str| said(line, "standing by").is_some();
+        let line = self.process.stderr.wait_for("its name", 0, START_DEADLINE, stands_by).await?;
+        let name = said(&line, "standing by").and_then(|fields| Some(fields.get("replica")?.as_str()?.to_owned()));
+        name.with_context(|| format!("no name in {line}"))
+    }
+
+    /// Waits until `/readyz` answers 200, which does not mean that it leads.
     ///
     /// # Errors
     /// When it does not within `deadline`.
@@ -236,15 +271,17 @@ async fn listener(process: &Process, name: &str) -> Result<SocketAddr> {
 }
 
 fn listening(line: &str, name: &str) -> Option<SocketAddr> {
+    let fields = said(line, "listening")?;
+    let is_its_own = fields.get("listener").and_then(Value::as_str) == Some(name);
+    is_its_own.then(|| fields.get("address")?.as_str()?.parse().ok()).flatten()
+}
+
+/// The fields of a log line with this message.
+fn said(line: &str, message: &str) -> Option<Value> {
     let event: Value = serde_json::from_str(line).ok()?;
     // tracing nests fields unless it is told to flatten them.
-    let fields = event.get("fields").unwrap_or(&event);
-    let is = |key: &str, value: &str| fields.get(key).and_then(Value::as_str) == Some(value);
-    if is("message", "listening") && is("listener", name) {
-        fields.get("address")?.as_str()?.parse().ok()
-    } else {
-        None
-    }
+    let fields = event.get("fields").cloned().unwrap_or(event);
+    (fields.get("message").and_then(Value::as_str) == Some(message)).then_some(fields)
 }
 
 async fn copy_mounts(control_plane: &ControlPlane, tls: &Path, trust: &Path) -> Result<()> {
