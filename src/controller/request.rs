@@ -291,10 +291,19 @@ async fn sign(
     Ok(convert::from_signed(&signed))
 }
 
-/// Audit lines and Events of what has been written.
+/// Audit lines, log lines and Events of what has been written.
 fn tell(object: &ElevationRequest, judged: &Request, events: &[Event], context: &Context, now: Instant) {
     if let Ok(fleet) = namespace(object).parse() {
         for event in events {
+            tracing::info!(
+                event = event.kind.as_str(),
+                %fleet,
+                request = %judged.reference.name,
+                request_uid = judged.reference.uid.as_str(),
+                endpoint = %judged.wish.endpoint,
+                state = judged.status.as_ref().map(|status| status.state.as_str()),
+                "a request was judged"
+            );
             audit::record(&mut std::io::stdout().lock(), &fleet, judged, event, now);
         }
     }

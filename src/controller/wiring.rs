@@ -462,11 +462,11 @@ where
             })
         };
         let on_error = move |object: Arc<K>, error: &Error, _: Arc<Context>| {
-            let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
+            let (namespace, name, uid) = (object.namespace().unwrap_or_default(), object.name_any(), object.uid());
             if error.is_conflict() {
-                tracing::debug!(?kind, namespace, name, %error, "changed meanwhile; looking again");
+                tracing::debug!(?kind, namespace, name, uid, %error, "changed meanwhile; looking again");
             } else {
-                tracing::warn!(?kind, namespace, name, %error, "could not judge; nothing was changed");
+                tracing::warn!(?kind, namespace, name, uid, %error, "could not judge; nothing was changed");
             }
             error.retry()
         };

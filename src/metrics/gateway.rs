@@ -59,7 +59,7 @@ words! {
 words! {
     /// A stretch of the way from the controller's signature to the endpoint.
     Stage {
-        /// From the signature until this gateway has the part. Whole seconds, by the clocks of two computers.
+        /// From the signature until this gateway has the part. Whole seconds.
         CommitToGateway = "commit_to_gateway",
         /// Until the waiting poll is answered.
         GatewayToWake = "gateway_to_wake",
@@ -121,8 +121,8 @@ impl GatewayMetrics {
         let labels = vec![Label::of::<Handshake>("result")];
         let handshakes = metrics.counter("gateway_handshakes_total", "TLS handshakes.", labels)?;
         let answers = Answers::new(metrics, routes)?;
-        let help = "The way of a change to an endpoint, stage by stage: from signing a part until this gateway has it (whole seconds, \
-                    by the clocks of two computers), until a waiting poll is answered, until the agent says that it has applied it.";
+        let help = "The way of a change to an endpoint, stage by stage: from signing a part until this gateway has it (in whole \
+                    seconds), until a waiting poll is answered, until the agent says that it has applied it.";
         let propagation =
             metrics.histogram("gateway_propagation_seconds", help, vec![Label::of::<Stage>("stage")], &WAY)?;
         let help = "How old the view of the cluster can be: since the API server last answered the watch that it answered longest ago. \

@@ -27,6 +27,7 @@ fn use_controller(metrics: &Metrics) {
     controller.due(Kind::Request, 4);
     controller.waited(Kind::Request, SOME);
     controller.guard(true);
+    controller.clock_jumped();
     controller.declined(DeclineReason::Locked);
     controller.decided(Some(Verb::Approve), true);
     controller.decided(None, false);

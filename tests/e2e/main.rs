@@ -16,6 +16,7 @@ mod installation;
 mod leader;
 mod limits;
 mod locks;
+mod logs;
 mod people;
 mod poll;
 mod retention;

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::process::Command;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use k8s_openapi::api::rbac::v1::{ClusterRole, PolicyRule, Role};
 use kube::Api;
@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use tidegate_api::JitPolicy;
 use tidegate_api::names::{CONTROLLER, GATEWAY};
 use tidegate_test_support::servers::SYSTEM_NAMESPACE;
-use tidegate_test_support::{Controller, eventually, objects};
+use tidegate_test_support::{ControlPlane, Controller, eventually, objects};
 
 use crate::agent::SOON;
 use crate::fleet::Fleet;

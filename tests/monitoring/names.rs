@@ -9,7 +9,7 @@ use tidegate::{controller, gateway};
 use crate::files::{alerts, panels, text};
 
 /// Metrics that are being made: the rules and the dashboard know them before the servers do.
-const COMING: [&str; 2] = ["tidegate_leader", "tidegate_clock_jumps_total"];
+const COMING: [&str; 1] = ["tidegate_leader"];
 /// Labels that Prometheus adds.
 const OF_PROMETHEUS: [&str; 2] = ["le", "instance"];
 

@@ -94,7 +94,7 @@ fn lines(series: &[Series], unit: &str, size: (f64, f64), span: Span) -> String 
     let mut series: Vec<&Series> = series.iter().filter(|series| !series.points.is_empty()).collect();
     let top = |series: &Series| series.points.iter().map(|(_, value)| *value).fold(0.0, f64::max);
     // Those that have something to say first.
-    series.sort_by(|a, b| (top(b) > 0.0).cmp(&(top(a) > 0.0)));
+    series.sort_by_key(|series| top(series) <= 0.0);
     let highest = series.iter().map(|series| top(series)).fold(0.0, f64::max);
     let frame = Frame { size, span, top: if highest > 0.0 { highest } else { 1.0 }, aside: NAMES };
     let mut text = frame.axes(&amount(highest, unit));
