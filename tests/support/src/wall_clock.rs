@@ -59,7 +59,8 @@ mod tests {
 
     #[test]
     fn a_process_sees_the_wall_clock_that_was_set_for_it() -> Result<()> {
-        let clock = WallClock::create(&*Sandbox::create()?)?;
+        let sandbox = Sandbox::create()?;
+        let clock = WallClock::create(&sandbox)?;
         for ahead in [0, 3_600, -600] {
             clock.set(ahead)?;
             let mut date = Command::new("date");
