@@ -7,6 +7,12 @@ CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/tidegate
 TOOLS := $(CACHE)/tools/bin
 CARGO_DENY_VERSION := 0.20.2
 CARGO_MACHETE_VERSION := 0.9.2
+HELM_VERSION := 3.22.0
+KUBECONFORM_VERSION := 0.8.0
+# For the definitions of monitors and rules.
+PROMETHEUS_OPERATOR_VERSION := 0.85.0
+INSTALLED := $(addprefix $(TOOLS)/,cargo-deny-$(CARGO_DENY_VERSION) cargo-machete-$(CARGO_MACHETE_VERSION) helm-$(HELM_VERSION) \
+	kubeconform-$(KUBECONFORM_VERSION) prometheus-operator-$(PROMETHEUS_OPERATOR_VERSION))
 K8S ?= 1.36.3
 export TIDEGATE_K8S := $(K8S)
 
@@ -35,6 +41,13 @@ test-monitoring: controlplane prometheus ## Alerts by promtool, the dashboard by
 	cargo test --locked --package tidegate --test monitoring -- --include-ignored
 	$(if $(PICTURES),TIDEGATE_WRITE_GOLDEN=1) cargo test --locked --package tidegate --test e2e dashboard -- --ignored --nocapture
 
+.PHONY: test-chart
+test-chart: tools controlplane ## The Helm chart: renders, values, schemas, installation, upgrade; on both ends of the supported range (2 minutes)
+	cargo build --locked $(PROGRAMS)
+	cargo test --locked --package tidegate --test chart -- --ignored
+	env -u KUBEBUILDER_ASSETS TIDEGATE_K8S=1.30.14 hack/controlplane/build.sh > /dev/null
+	env -u KUBEBUILDER_ASSETS TIDEGATE_K8S=1.30.14 cargo test --locked --package tidegate --test chart server -- --ignored
+
 .PHONY: mutants
 mutants: controlplane ## Weaken the admission policies in every place; each must turn an adversary case red (3 minutes)
 	cargo test --locked --package tidegate --test api weakened -- --ignored --nocapture
@@ -49,7 +62,7 @@ bench: controlplane ## Measure what an item costs, beside Cedar, client-go and o
 	@exec target/bench/release/bench-cluster $(if $(SHORT),--requests 100 --rounds 1,--write docs/benchmarks.md)
 
 .PHONY: lint
-lint: tools ## Formatting, clippy, docs, generated files, breaking changes of the API, arrows between modules, licences and bans
+lint: tools controlplane ## Formatting, clippy, docs, generated files, breaking changes of the API, arrows between modules, licences and bans
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --locked --workspace --no-deps --document-private-items
@@ -60,10 +73,8 @@ lint: tools ## Formatting, clippy, docs, generated files, breaking changes of th
 	$(TOOLS)/cargo-machete
 
 .PHONY: generate
-generate: ## Write the generated files (CRDs, docs/reference.md, docs/metrics.md, the dashboard) anew
-	cargo run --locked --quiet --bin crdgen -- write crds docs/reference.md
-	cargo run --locked --quiet --bin monitoring -- metrics docs/metrics.md
-	cargo run --locked --quiet --bin monitoring -- dashboard hack/monitoring/dashboard.yaml charts/tidegate/files/dashboard.json
+generate: tools controlplane ## Write the generated files anew: CRDs, reference and metrics pages, the dashboard, config/ and install.yaml, the chart's README
+	hack/generate.sh .
 
 .PHONY: golden
 golden: controlplane ## Write the golden files, docs/states.md and docs/refusals.md anew, after a wanted change of what they hold
@@ -83,7 +94,7 @@ prometheus: ## Build promtool and prometheus into the cache (once, about 5 minut
 	@hack/prometheus/build.sh > /dev/null
 
 .PHONY: tools
-tools: $(TOOLS)/cargo-deny-$(CARGO_DENY_VERSION) $(TOOLS)/cargo-machete-$(CARGO_MACHETE_VERSION) ## Install the lint tools into the cache (once)
+tools: $(INSTALLED) ## Install the tools of lint, generate and test-chart into the cache (once)
 
 $(TOOLS)/cargo-deny-$(CARGO_DENY_VERSION):
 	cargo install cargo-deny --version $(CARGO_DENY_VERSION) --locked --no-default-features --root $(CACHE)/tools
@@ -91,4 +102,23 @@ $(TOOLS)/cargo-deny-$(CARGO_DENY_VERSION):
 
 $(TOOLS)/cargo-machete-$(CARGO_MACHETE_VERSION):
 	cargo install cargo-machete --version $(CARGO_MACHETE_VERSION) --locked --root $(CACHE)/tools
+	@touch $@
+
+GO_INSTALL = GOBIN=$(TOOLS) GOFLAGS= CGO_ENABLED=0 go install -trimpath -ldflags '-s -w'
+
+$(TOOLS)/helm-$(HELM_VERSION):
+	$(GO_INSTALL) helm.sh/helm/v3/cmd/helm@v$(HELM_VERSION)
+	@touch $@
+
+$(TOOLS)/kubeconform-$(KUBECONFORM_VERSION):
+	$(GO_INSTALL) github.com/yannh/kubeconform/cmd/kubeconform@v$(KUBECONFORM_VERSION)
+	@touch $@
+
+# The definitions of PodMonitor, ServiceMonitor and PrometheusRule, as the operator's Go module has them.
+$(TOOLS)/prometheus-operator-$(PROMETHEUS_OPERATOR_VERSION):
+	@mkdir -p $(TOOLS)/../prometheus-operator
+	GOFLAGS= go mod download -json github.com/prometheus-operator/prometheus-operator@v$(PROMETHEUS_OPERATOR_VERSION) | \
+		sed -n 's/^\t"Dir": "\(.*\)",$$/\1/p' | \
+		{ read -r dir && install -m 644 "$$dir"/example/prometheus-operator-crd/monitoring.coreos.com_{podmonitors,servicemonitors,prometheusrules}.yaml \
+			$(TOOLS)/../prometheus-operator/; }
 	@touch $@

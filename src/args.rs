@@ -55,6 +55,34 @@ pub struct GatewayArgs {
     pub poll_hold: Duration,
 }
 
+/// The controller's program: without a subcommand it is the server.
+#[derive(Debug, Clone, Parser)]
+#[command(name = "controller", version, args_conflicts_with_subcommands = true)]
+pub struct ControllerCommand {
+    /// The server's settings.
+    #[command(flatten)]
+    pub serve: ControllerArgs,
+    /// What to do instead of serving.
+    #[command(subcommand)]
+    pub instead: Option<ControllerTask>,
+}
+
+/// What the controller's program does besides serving.
+#[derive(Debug, Clone, clap::Subcommand)]
+pub enum ControllerTask {
+    /// Tries forgeries that the admission policies must refuse, says which rule refused each, and ends with 0 only if all were
+    /// refused by name and what is honest got through. To be run as ServiceAccount tidegate-probe.
+    Probe(ProbeArgs),
+}
+
+/// What `controller probe` takes.
+#[derive(Debug, Clone, clap::Args)]
+pub struct ProbeArgs {
+    /// The namespace of the installation.
+    #[arg(long, env = "TIDEGATE_NAMESPACE", value_name = "NAME", default_value = "tidegate-system", value_parser = namespace)]
+    pub namespace: String,
+}
+
 /// The controller: judges requests, signs grants and certificates.
 #[derive(Debug, Clone, Parser)]
 #[command(name = "controller", version)]
@@ -71,6 +99,9 @@ pub struct ControllerArgs {
     /// Names this installation in certificates and signed parts; it can never change later.
     #[arg(long, env = "TIDEGATE_TRUST_DOMAIN", value_name = "NAME", default_value = "tidegate.local", value_parser = trust_domain)]
     pub trust_domain: String,
+    /// Keys of one's own.
+    #[command(flatten)]
+    pub own_keys: OwnKeys,
     /// Switches elevation off for the whole installation: requests are declined, rights granted ahead end, active grants run out.
     #[arg(long, env = "TIDEGATE_SUSPENDED")]
     pub suspended: bool,
@@ -82,6 +113,18 @@ pub struct ControllerArgs {
     /// `tidegate-gateway.NAMESPACE.svc`, localhost and 127.0.0.1.
     #[arg(long, env = "TIDEGATE_GATEWAY_HOSTNAME", value_name = "HOST", value_delimiter = ',')]
     pub gateway_hostname: Vec<Host>,
+}
+
+/// Secrets with keys of one's own, in the controller's namespace; those that are not named are made.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct OwnKeys {
+    /// A Secret of your own with the key that signs grants (signing.key); it must be there. Default: tidegate-signing, made once.
+    #[arg(long, env = "TIDEGATE_SIGNING_SECRET", value_name = "NAME", value_parser = secret)]
+    pub signing_secret: Option<String>,
+    /// A Secret of your own with the authority that signs certificates (tls.crt, tls.key); it must be there. Default: tidegate-ca,
+    /// made once.
+    #[arg(long, env = "TIDEGATE_CA_SECRET", value_name = "NAME", value_parser = secret)]
+    pub ca_secret: Option<String>,
 }
 
 /// A DNS name or IP address, as a certificate names a server.
@@ -149,6 +192,11 @@ fn namespace(text: &str) -> Result<String, String> {
     is_label.then(|| text.to_owned()).ok_or_else(|| "give a lower case DNS label of at most 63 characters".to_owned())
 }
 
+fn secret(text: &str) -> Result<String, String> {
+    let is_name = text.len() <= 253 && text.split('.').all(|label| label.parse::<FleetName>().is_ok());
+    is_name.then(|| text.to_owned()).ok_or_else(|| "give the name of a Secret in the namespace".to_owned())
+}
+
 fn trust_domain(text: &str) -> Result<String, String> {
     if is_trust_domain(text) {
         return Ok(text.to_owned());
@@ -182,7 +230,7 @@ mod tests {
     #[test]
     fn both_command_lines_are_well_formed() {
         GatewayArgs::command().debug_assert();
-        ControllerArgs::command().debug_assert();
+        ControllerCommand::command().debug_assert();
     }
 
     #[test]
@@ -204,6 +252,16 @@ mod tests {
     }
 
     #[test]
+    fn the_controller_serves_unless_it_is_asked_to_probe() {
+        let serves = ControllerCommand::try_parse_from(["controller", "--namespace", "tide"]).unwrap();
+        assert!(serves.instead.is_none() && serves.serve.namespace == "tide");
+        let probes = ControllerCommand::try_parse_from(["controller", "probe", "--namespace", "tide"]).unwrap();
+        assert!(matches!(probes.instead, Some(ControllerTask::Probe(ProbeArgs { namespace })) if namespace == "tide"));
+        let both = ControllerCommand::try_parse_from(["controller", "--suspended", "probe"]);
+        assert!(both.unwrap_err().to_string().contains("probe"));
+    }
+
+    #[test]
     fn bad_values_are_refused_by_the_name_of_their_flag() {
         let gateway = ["gateway", "--tls-dir", "a", "--trust-dir", "b"];
         for bad in [["--poll-hold", "56s"], ["--poll-hold", "0s"], ["--address", "nowhere"], ["--log-level", "loud=9"]]
@@ -215,6 +273,8 @@ mod tests {
             ["--namespace", "Tide"],
             ["--trust-domain", "Tide"],
             ["--trust-domain", ""],
+            ["--signing-secret", "a/b"],
+            ["--ca-secret", ""],
             ["--gateway-hostname", "https://gate"],
             ["--gateway-hostname", "1.2.3"],
             ["--retention", "0s"],

@@ -19,6 +19,7 @@ mod live;
 mod lock;
 mod measure;
 mod policy;
+mod probe;
 mod queue;
 mod request;
 mod retention;
@@ -53,11 +54,12 @@ use tokio_util::task::TaskTracker;
 use self::error::Error;
 use self::events::Events;
 use self::guard::{AdmissionGuard, Watchman};
-use self::keys::{KeyStore, Keys};
+use self::keys::{KeySettings, KeyStore, Keys};
 use self::leading::Leading;
 use self::lease::Candidate;
 use self::ledger::Ledgers;
 use self::live::Live;
+pub use self::probe::run as probe;
 use self::wiring::{Watches, Wiring};
 use crate::args::ControllerArgs;
 use crate::metrics::{ControllerMetrics, Kind, KubeMetrics, Metrics};
@@ -134,8 +136,17 @@ impl Instruments {
 /// The cluster cannot be reached, or this process led and does so no longer.
 pub async fn run(args: ControllerArgs, stop: CancellationToken) -> anyhow::Result<()> {
     let (hosts, replica) = (args.gateway_hosts(), Replica::new(CONTROLLER, &args.place())?);
-    let ControllerArgs { common, namespace, trust_domain, suspended, retention, gateway_hostname: _, pod_name: _ } =
-        args;
+    let ControllerArgs {
+        common,
+        namespace,
+        pod_name: _,
+        trust_domain,
+        own_keys,
+        suspended,
+        retention,
+        gateway_hostname: _,
+    } = args;
+    let own = KeySettings { trust_domain: trust_domain.clone(), hosts, given: own_keys };
     let readiness = Arc::new(Readiness::new(&WATCHED));
     let Instruments { metrics, controller: controller_metrics, kube } = Instruments::new()?;
     let metrics = Arc::new(metrics);
@@ -147,7 +158,7 @@ pub async fn run(args: ControllerArgs, stop: CancellationToken) -> anyhow::Resul
     let candidate = Candidate::new(for_lease, &namespace, replica.name(), replica.gate.clone());
     let watchman =
         Watchman::new(client.clone(), replica, &namespace, Arc::clone(&readiness), controller_metrics.clone())?;
-    let store = KeyStore::new(client.clone(), namespace, trust_domain.clone(), hosts, controller_metrics.clone());
+    let store = KeyStore::new(client.clone(), namespace, own, controller_metrics.clone());
     let mut wiring = Wiring::new(&Watches { client: &client, readiness: &readiness, tasks: &tasks, stop: &stop });
     let elected = tokio::select! {
         elected = candidate.elected(&stop) => elected?,

@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use self::expected::Expected;
 use self::memory::Memory;
 use self::probe::Probe;
+pub use self::probe::{Answer, Attempts};
 pub use self::seal::Seal;
 use super::Context;
 use super::live::Reads;

@@ -1,5 +1,5 @@
 //! The controller's Secrets: made once where they are absent, taken as they are where they exist, never overwritten but for the
-//! gateway's certificate, which is renewed. Secrets: `tidegate-signing`, `tidegate-ca`, `tidegate-gateway-tls`; ConfigMap
+//! gateway's certificate, which is renewed. Keys of one's own lie in Secrets that are named. Secrets: `tidegate-signing`, `tidegate-ca`, `tidegate-gateway-tls`; ConfigMap
 //! `tidegate-trust` (public: the trust bundle and the pin).
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,7 +14,7 @@ use tidegate_core::interval::Instant;
 use tidegate_core::key::SigningKey;
 use tidegate_core::trust::TrustBundle;
 
-use crate::args::Host;
+use crate::args::{Host, OwnKeys};
 use crate::metrics::{ControllerMetrics, KeyName};
 use crate::signing::{self, Authority, SigningError};
 
@@ -51,7 +51,7 @@ pub enum KeysError {
     #[error("{object}: {source}")]
     Api {
         /// Which Secret or ConfigMap.
-        object: &'static str,
+        object: String,
         /// Its answer.
         source: kube::Error,
     },
@@ -61,13 +61,34 @@ pub enum KeysError {
     )]
     Unusable {
         /// Which Secret.
-        object: &'static str,
+        object: String,
         /// What is wrong with it.
         problem: String,
+    },
+    /// A Secret that the settings name is not there.
+    #[error(
+        "Secret {object} is not there: create it, or take --{flag} away and keys are made; every endpoint has to enrol again then"
+    )]
+    Missing {
+        /// Its name.
+        object: String,
+        /// Which setting names it.
+        flag: &'static str,
     },
     /// Making a key failed.
     #[error(transparent)]
     Signing(#[from] SigningError),
+}
+
+/// Whose keys they are, and which of them are not made but given.
+#[derive(Debug, Clone)]
+pub struct KeySettings {
+    /// Names the installation in certificates and the trust bundle.
+    pub trust_domain: String,
+    /// The names of the gateway.
+    pub hosts: Vec<Host>,
+    /// Secrets that are not made.
+    pub given: OwnKeys,
 }
 
 /// Where the objects are, and for whom.
@@ -75,22 +96,15 @@ pub enum KeysError {
 pub struct KeyStore {
     client: Client,
     namespace: String,
-    trust_domain: String,
-    hosts: Vec<Host>,
+    settings: KeySettings,
     metrics: ControllerMetrics,
 }
 
 impl KeyStore {
-    /// Keys in this namespace; `hosts` are the names of the gateway.
+    /// Keys in this namespace.
     #[must_use]
-    pub fn new(
-        client: Client,
-        namespace: String,
-        trust_domain: String,
-        hosts: Vec<Host>,
-        metrics: ControllerMetrics,
-    ) -> Self {
-        Self { client, namespace, trust_domain, hosts, metrics }
+    pub fn new(client: Client, namespace: String, settings: KeySettings, metrics: ControllerMetrics) -> Self {
+        Self { client, namespace, settings, metrics }
     }
 
     /// Loads the keys, making those that are absent, and brings the gateway's certificate and the trust bundle up to date.
@@ -123,28 +137,43 @@ impl KeyStore {
     }
 
     async fn authority(&self, now: Instant) -> Result<Authority, KeysError> {
-        let secret = self.get_or_create::<Secret>(CA_SECRET, || {
-            let issued = Authority::generate(&self.trust_domain, now)?;
+        let make = || {
+            let issued = Authority::generate(&self.settings.trust_domain, now)?;
             Ok(tls_secret([(TLS_CRT, issued.certificate), (TLS_KEY, issued.key)]))
-        });
-        let secret = secret.await?;
-        let (certificate, key) = (text(CA_SECRET, &secret, TLS_CRT)?, text(CA_SECRET, &secret, TLS_KEY)?);
-        Authority::load(&certificate, &key).map_err(|error| unusable(CA_SECRET, &error))
+        };
+        let (name, secret) = self.key(self.settings.given.ca_secret.as_deref(), "ca-secret", CA_SECRET, make).await?;
+        let (certificate, key) = (text(name, &secret, TLS_CRT)?, text(name, &secret, TLS_KEY)?);
+        Authority::load(&certificate, &key).map_err(|error| unusable(name, &error))
     }
 
     async fn signing(&self) -> Result<SigningKey, KeysError> {
-        let secret = self.get_or_create::<Secret>(SIGNING_SECRET, || {
+        let make = || {
             let data = BTreeMap::from([(SIGNING_KEY.to_owned(), ByteString(signing::generate_key()?.into_bytes()))]);
             Ok(Secret { data: Some(data), ..Secret::default() })
-        });
-        let pem = text(SIGNING_SECRET, &secret.await?, SIGNING_KEY)?;
-        signing::signing_key(&pem).map_err(|error| unusable(SIGNING_SECRET, &error))
+        };
+        let (name, secret) =
+            self.key(self.settings.given.signing_secret.as_deref(), "signing-secret", SIGNING_SECRET, make).await?;
+        signing::signing_key(&text(name, &secret, SIGNING_KEY)?).map_err(|error| unusable(name, &error))
+    }
+
+    /// The Secret of a key and its name: the one that the setting names, which must be there, else our own, made once.
+    async fn key<'a>(
+        &self,
+        given: Option<&'a str>,
+        flag: &'static str,
+        own: &'a str,
+        make: impl Fn() -> Result<Secret, KeysError>,
+    ) -> Result<(&'a str, Secret), KeysError> {
+        let Some(name) = given else { return Ok((own, self.get_or_create(own, make).await?)) };
+        let found = Api::<Secret>::namespaced(self.client.clone(), &self.namespace).get_opt(name).await;
+        let found = found.map_err(|source| KeysError::Api { object: name.to_owned(), source })?;
+        found.map(|secret| (name, secret)).ok_or_else(|| KeysError::Missing { object: name.to_owned(), flag })
     }
 
     /// The Secret with the gateway's certificate, renewed if it is time.
     async fn gateway(&self, authority: &Authority, now: Instant) -> Result<Secret, KeysError> {
         let make = || {
-            let issued = authority.issue_gateway(&self.hosts, now)?;
+            let issued = authority.issue_gateway(&self.settings.hosts, now)?;
             let ca = authority.certificate().to_owned();
             Ok(tls_secret([(TLS_CRT, issued.certificate), (TLS_KEY, issued.key), (CA_CRT, ca)]))
         };
@@ -165,12 +194,12 @@ impl KeyStore {
         };
         let Ok(facts) = signing::facts(certificate.as_bytes()) else { return false };
         let life = facts.not_before.until(facts.not_after);
-        let hosts: BTreeSet<Host> = self.hosts.iter().cloned().collect();
+        let hosts: BTreeSet<Host> = self.settings.hosts.iter().cloned().collect();
         ca == authority.certificate() && facts.hosts == hosts && now.until(facts.not_after) > life / 3
     }
 
     async fn trust(&self, keys: &Keys, now: Instant) -> Result<(), KeysError> {
-        let bundle = keys.authority.trust_bundle(&self.trust_domain, &keys.signing, now)?;
+        let bundle = keys.authority.trust_bundle(&self.settings.trust_domain, &keys.signing, now)?;
         let make = || {
             let json = serde_json::to_string(&bundle).unwrap_or_default();
             let data = [(TRUST_JSON, json), (PIN, keys.authority.pin().to_string())];
@@ -188,17 +217,13 @@ impl KeyStore {
     }
 
     /// The object of this name, made if there is none. Two controllers that start at once end with the same one.
-    async fn get_or_create<K>(
-        &self,
-        name: &'static str,
-        make: impl Fn() -> Result<K, KeysError>,
-    ) -> Result<K, KeysError>
+    async fn get_or_create<K>(&self, name: &str, make: impl Fn() -> Result<K, KeysError>) -> Result<K, KeysError>
     where
         K: Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>,
         K: Clone + std::fmt::Debug + Serialize + DeserializeOwned,
     {
         let api = Api::<K>::namespaced(self.client.clone(), &self.namespace);
-        let failed = |source| KeysError::Api { object: name, source };
+        let failed = |source| KeysError::Api { object: name.to_owned(), source };
         if let Some(found) = api.get_opt(name).await.map_err(failed)? {
             return Ok(found);
         }
@@ -214,14 +239,14 @@ impl KeyStore {
         }
     }
 
-    async fn replace<K>(&self, name: &'static str, object: &K) -> Result<(), KeysError>
+    async fn replace<K>(&self, name: &str, object: &K) -> Result<(), KeysError>
     where
         K: Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>,
         K: Clone + std::fmt::Debug + Serialize + DeserializeOwned,
     {
         let api = Api::<K>::namespaced(self.client.clone(), &self.namespace);
         let replaced = api.replace(name, &PostParams::default(), object).await;
-        replaced.map(|_| ()).map_err(|source| KeysError::Api { object: name, source })
+        replaced.map(|_| ()).map_err(|source| KeysError::Api { object: name.to_owned(), source })
     }
 }
 
@@ -230,15 +255,15 @@ fn tls_secret<const N: usize>(data: [(&str, String); N]) -> Secret {
     Secret { type_: Some("kubernetes.io/tls".to_owned()), data: Some(data.into()), ..Secret::default() }
 }
 
-fn text(object: &'static str, secret: &Secret, key: &str) -> Result<String, KeysError> {
+fn text(object: &str, secret: &Secret, key: &str) -> Result<String, KeysError> {
     let bytes = secret.data.as_ref().and_then(|data| data.get(key));
-    let problem = |problem: String| KeysError::Unusable { object, problem };
+    let problem = |problem: String| KeysError::Unusable { object: object.to_owned(), problem };
     let bytes = bytes.ok_or_else(|| problem(format!("{key} is missing")))?;
     String::from_utf8(bytes.0.clone()).map_err(|_| problem(format!("{key} is not text")))
 }
 
-fn unusable(object: &'static str, error: &SigningError) -> KeysError {
-    KeysError::Unusable { object, problem: error.to_string() }
+fn unusable(object: &str, error: &SigningError) -> KeysError {
+    KeysError::Unusable { object: object.to_owned(), problem: error.to_string() }
 }
 
 /// Does the published bundle open with this authority and say what the fresh one says, but for when it was signed?

@@ -8,5 +8,6 @@ mod crds;
 mod fleet;
 mod manifests;
 mod mutants;
+mod probe;
 mod refusals;
 mod roles;

@@ -31,8 +31,17 @@ pub struct Probe {
     namespace: String,
 }
 
+/// What came of an attempt that ended as it should.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// What was tried.
+    pub what: &'static str,
+    /// The policy that refused it and the rule it gave; `None`: it is honest, and got through.
+    pub refused: Option<(&'static str, String)>,
+}
+
 /// One fleet's requests, as the probe sees them.
-struct Attempts {
+pub struct Attempts {
     requests: Api<ElevationRequest>,
     user: String,
     place: String,
@@ -51,8 +60,8 @@ impl Probe {
     /// [`NotPassed::Unprotected`] names what was let through, and where; [`NotPassed::Unknown`] if the own namespace cannot be probed.
     pub async fn run(&self, fleets: &[FleetName]) -> Result<(), NotPassed> {
         let client = self.client_of_probe().await?;
-        let user = format!("system:serviceaccount:{}:{PROBE}", self.namespace);
-        let own = Attempts::new(&client, &self.namespace, &user);
+        let user = user(&self.namespace);
+        let own = Attempts::own(&client, &self.namespace);
         own.creation().await?;
         own.decision().await?;
         own.status().await?;
@@ -62,7 +71,7 @@ impl Probe {
                 Err(NotPassed::Unknown { what, source }) => {
                     tracing::warn!(fleet = fleet.as_str(), what, error = %source, "a fleet could not be probed");
                 }
-                result => result?,
+                result => drop(result?),
             }
         }
         Ok(())
@@ -81,9 +90,20 @@ impl Probe {
     }
 }
 
+/// The name of the account that tries, for an installation in this namespace.
+fn user(namespace: &str) -> String {
+    format!("system:serviceaccount:{namespace}:{PROBE}")
+}
+
 // === impl Attempts ===
 
 impl Attempts {
+    /// Attempts in the namespace of the installation, by a client of the probe's account.
+    #[must_use]
+    pub fn own(client: &Client, namespace: &str) -> Self {
+        Self::new(client, namespace, &user(namespace))
+    }
+
     fn new(client: &Client, namespace: &str, user: &str) -> Self {
         Self {
             requests: Api::namespaced(client.clone(), namespace),
@@ -93,31 +113,53 @@ impl Attempts {
     }
 
     /// Asking in somebody else's name is refused, in the own name it is not.
-    async fn creation(&self) -> Result<(), NotPassed> {
+    ///
+    /// # Errors
+    /// [`NotPassed::Unprotected`]: it was let through; [`NotPassed::Unknown`]: it could not be tried. So for all attempts.
+    pub async fn creation(&self) -> Result<Vec<Answer>, NotPassed> {
         let honest = self.requests.create(&dry_post(), &self.request(&self.user)).await;
-        self.goes(honest, "an honest request")?;
+        let honest = self.goes(honest, "an honest request")?;
         let forged = self.requests.create(&dry_post(), &self.request(SOMEBODY)).await;
-        self.refused(forged, DECISIONS, "a request in somebody else's name")
+        Ok(vec![honest, self.refused(forged, DECISIONS, "a request in somebody else's name")?])
     }
 
     /// A decision in somebody else's name is refused, giving back one's own request is not.
-    async fn decision(&self) -> Result<(), NotPassed> {
+    ///
+    /// # Errors
+    /// See [`Attempts::creation`].
+    pub async fn decision(&self) -> Result<Vec<Answer>, NotPassed> {
         self.exists().await?;
-        let annotate = |name: &str| {
-            let line = format!("{name} end");
-            Patch::Merge(json!({"metadata": {"annotations": {format!("{DECISION_PREFIX}1"): line}}}))
-        };
-        let honest = self.requests.patch(PROBE, &dry_patch(), &annotate(&self.user)).await;
-        self.goes(honest, "an honest decision")?;
-        let forged = self.requests.patch(PROBE, &dry_patch(), &annotate(SOMEBODY)).await;
-        self.refused(forged, DECISIONS, "a decision in somebody else's name")
+        let honest = self.decide(&self.user, "end").await;
+        let honest = self.goes(honest, "an honest decision")?;
+        let forged = self.decide(SOMEBODY, "end").await;
+        Ok(vec![honest, self.refused(forged, DECISIONS, "a decision in somebody else's name")?])
+    }
+
+    /// Approving one's own request is refused.
+    ///
+    /// # Errors
+    /// See [`Attempts::creation`].
+    pub async fn approval(&self) -> Result<Vec<Answer>, NotPassed> {
+        self.exists().await?;
+        let own = self.decide(&self.user, "approve").await;
+        Ok(vec![self.refused(own, DECISIONS, "an approval of one's own request")?])
     }
 
     /// A status by anybody but the controller is refused.
-    async fn status(&self) -> Result<(), NotPassed> {
+    ///
+    /// # Errors
+    /// See [`Attempts::creation`].
+    pub async fn status(&self) -> Result<Vec<Answer>, NotPassed> {
+        self.exists().await?;
         let patch = Patch::Merge(json!({"status": {"state": "Active"}}));
         let forged = self.requests.patch_status(PROBE, &dry_patch(), &patch).await;
-        self.refused(forged, STATUS, "a status that is not the controller's")
+        Ok(vec![self.refused(forged, STATUS, "a status that is not the controller's")?])
+    }
+
+    async fn decide(&self, name: &str, verb: &str) -> kube::Result<ElevationRequest> {
+        let line = format!("{name} {verb}");
+        let patch = json!({"metadata": {"annotations": {format!("{DECISION_PREFIX}1"): line}}});
+        self.requests.patch(PROBE, &dry_patch(), &Patch::Merge(patch)).await
     }
 
     /// The request that decisions are tried on; made once, under a policy that does not exist.
@@ -142,23 +184,31 @@ impl Attempts {
     }
 
     /// An honest attempt that is refused proves nothing, neither way.
-    fn goes<T>(&self, answer: kube::Result<T>, what: &str) -> Result<(), NotPassed> {
+    fn goes<T>(&self, answer: kube::Result<T>, what: &'static str) -> Result<Answer, NotPassed> {
         match answer {
-            Ok(_) => Ok(()),
+            Ok(_) => Ok(Answer { what, refused: None }),
             // The own request may be there already.
-            Err(kube::Error::Api(status)) if status.code == 409 => Ok(()),
+            Err(kube::Error::Api(status)) if status.code == 409 => Ok(Answer { what, refused: None }),
             Err(source) => Err(self.unknown(what, source)),
         }
     }
 
     /// A forgery must be refused, by name. Refused by somebody else it proves nothing.
-    fn refused<T>(&self, answer: kube::Result<T>, policy: &str, what: &str) -> Result<(), NotPassed> {
+    fn refused<T>(
+        &self,
+        answer: kube::Result<T>,
+        policy: &'static str,
+        what: &'static str,
+    ) -> Result<Answer, NotPassed> {
         match answer {
             Ok(_) => {
                 let place = &self.place;
                 Err(NotPassed::Unprotected(format!("{what} is let through in {place}: {policy} is not in force")))
             }
-            Err(kube::Error::Api(status)) if names(&status.message, policy) => Ok(()),
+            Err(kube::Error::Api(status)) => match rule(&status.message, policy) {
+                Some(rule) => Ok(Answer { what, refused: Some((policy, rule.to_owned())) }),
+                None => Err(self.unknown(what, kube::Error::Api(status))),
+            },
             Err(source) => Err(self.unknown(what, source)),
         }
     }
@@ -168,8 +218,11 @@ impl Attempts {
     }
 }
 
-fn names(message: &str, policy: &str) -> bool {
-    message.contains(&format!("ValidatingAdmissionPolicy '{policy}' with binding '{policy}' denied request"))
+/// The text of the rule with which this policy refused, if it was this policy.
+fn rule<'a>(message: &'a str, policy: &str) -> Option<&'a str> {
+    let by = format!("ValidatingAdmissionPolicy '{policy}' with binding '{policy}' denied request");
+    let (_, rule) = message.split_once(&by)?;
+    Some(rule.trim_start_matches([':', ' ']))
 }
 
 fn dry_post() -> PostParams {

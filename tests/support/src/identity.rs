@@ -3,7 +3,7 @@
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Output, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -38,7 +38,7 @@ pub struct Identity {
     kubectl: PathBuf,
 }
 
-/// What a kubectl call said.
+/// What a call of kubectl, or of another program, said.
 #[derive(Debug)]
 pub struct Said {
     /// It exited with 0.
@@ -168,16 +168,22 @@ async fn said(mut command: tokio::process::Command) -> Result<Said> {
         .await
         .with_context(|| format!("{command:?} took more than {KUBECTL_DEADLINE:?}"))?
         .with_context(|| format!("cannot run {command:?}"))?;
-    Ok(Said {
-        success: output.status.success(),
-        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-    })
+    Ok(Said::of(&output))
 }
 
 // === impl Said ===
 
 impl Said {
+    /// What a program that has ended said.
+    #[must_use]
+    pub fn of(output: &Output) -> Self {
+        Self {
+            success: output.status.success(),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+
     /// Standard output of a call that worked.
     ///
     /// # Errors

@@ -21,7 +21,7 @@ use tokio::net::TcpStream;
 use crate::assets;
 use crate::control_plane::ControlPlane;
 use crate::eventually::eventually;
-use crate::identity::Identity;
+use crate::identity::{Identity, Said};
 use crate::process::Process;
 
 /// The namespace of the shipped installation.
@@ -223,6 +223,17 @@ impl Agent {
         let others = [format!("--endpoint={endpoint}"), format!("--trust={pin}"), "--state-dir=state".to_owned()];
         Ok(std::iter::once("watch".to_owned()).chain(addresses).chain(others).collect())
     }
+}
+
+/// Runs the controller's program with `args` as `identity` to its end, as a Pod of a test would.
+///
+/// # Errors
+/// When it is not built or does not end within 30 s; its own failure is in [`Said`].
+pub async fn run_probe<A: AsRef<OsStr>>(identity: &Identity, args: impl IntoIterator<Item = A>) -> Result<Said> {
+    let mut command = tokio::process::Command::from(as_identity("controller", identity)?);
+    command.args(args).stdin(std::process::Stdio::null()).kill_on_drop(true);
+    let ended = tokio::time::timeout(START_DEADLINE, command.output()).await.context("the probe does not end")??;
+    Ok(Said::of(&ended))
 }
 
 async fn ready(what: &str, process: &Process, admin: SocketAddr, deadline: Duration) -> Result<()> {
