@@ -77,9 +77,10 @@ generate: tools controlplane ## Write the generated files anew: CRDs, reference 
 	hack/generate.sh .
 
 .PHONY: golden
-golden: controlplane ## Write the golden files, docs/states.md and docs/refusals.md anew, after a wanted change of what they hold
+golden: tools controlplane ## Write the golden files, docs/states.md and docs/refusals.md anew, after a wanted change of what they hold
 	TIDEGATE_WRITE_GOLDEN=1 cargo test --locked --package tidegate-core golden
 	TIDEGATE_WRITE_GOLDEN=1 cargo test --locked --package tidegate --test api every_attempt
+	TIDEGATE_WRITE_GOLDEN=1 cargo test --locked --package tidegate --test chart written_down -- --ignored
 
 .PHONY: fmt
 fmt: ## Format the code

@@ -35,6 +35,18 @@ pub fn control_plane_programs() -> Result<PathBuf> {
     Ok(folder)
 }
 
+/// What `make tools` has put into the cache: a program such as `bin/helm`, or a folder such as `prometheus-operator`.
+///
+/// # Errors
+/// When it is not there; the text says what to run.
+pub fn tool(path: &str) -> Result<PathBuf> {
+    let tool = cache()?.join("tools").join(path);
+    if !tool.exists() {
+        bail!("{} does not exist; run `make tools`", tool.display());
+    }
+    Ok(tool)
+}
+
 /// The folder with promtool and prometheus: the cache that `hack/prometheus/build.sh` fills.
 ///
 /// # Errors
@@ -105,7 +117,7 @@ fn has_all(folder: &Path) -> bool {
     PROGRAMS.iter().all(|name| folder.join(name).is_file())
 }
 
-#[expect(clippy::disallowed_methods, reason = "a test binary has no clap; these three are read here only")]
+#[expect(clippy::disallowed_methods, reason = "a test binary has no clap; these are read here only")]
 fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }

@@ -202,7 +202,8 @@ impl Said {
     /// it names what refused.
     pub fn refused(self, by: &str) -> Result<String> {
         if self.success {
-            bail!("this had to be refused by `{by}`, but it worked: {}", self.stdout.trim());
+            let said: String = self.stdout.trim().chars().take(500).collect();
+            bail!("this had to be refused by `{by}`, but it worked: {said}");
         }
         if !self.stderr.contains(by) {
             bail!("this had to be refused by `{by}`, but kubectl said: {}", self.stderr.trim());

@@ -41,6 +41,14 @@ impl ControlPlane {
         if self.minor() >= MUTATING_SINCE {
             self.apply("config/admission/mutating").await?;
         }
+        self.in_force().await
+    }
+
+    /// Waits until what was installed, by whatever means, is in force.
+    ///
+    /// # Errors
+    /// When something is not in force within 60 s; the text names it.
+    pub async fn in_force(&self) -> Result<()> {
         self.kinds_established().await?;
         Probes::create(self).await?.run().await
     }
