@@ -117,7 +117,9 @@ fn has_all(folder: &Path) -> bool {
     PROGRAMS.iter().all(|name| folder.join(name).is_file())
 }
 
-#[expect(clippy::disallowed_methods, reason = "a test binary has no clap; these are read here only")]
-fn variable(name: &str) -> Option<String> {
+/// A setting of a test binary, from its environment; an empty one counts as absent.
+#[must_use]
+#[expect(clippy::disallowed_methods, reason = "a test binary has no clap; its settings are read here only")]
+pub fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }

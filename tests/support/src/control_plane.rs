@@ -3,8 +3,8 @@
 
 mod programs;
 
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
@@ -20,10 +20,14 @@ use crate::eventually::eventually;
 use crate::identity::{Cluster, Identity};
 use crate::pki::Authority;
 use crate::process::Process;
+use crate::proxy::Proxy;
 use crate::sandbox::Sandbox;
 
 /// It is ready in 3 to 5 s; the rest is for a machine that builds something else at the same time.
 const READY_DEADLINE: Duration = Duration::from_secs(90);
+
+/// How long one question may take.
+const ANSWER: Duration = Duration::from_secs(3);
 
 /// How often a start is tried: a port that was free may be taken before the server binds it.
 const ATTEMPTS: usize = 3;
@@ -43,7 +47,10 @@ pub struct ControlPlane {
     authority: Authority,
     cluster: Cluster,
     admin: Identity,
-    audit_log: PathBuf,
+    programs: Programs,
+    store: String,
+    /// Those that were started again.
+    again: Mutex<Vec<Process>>,
     minor: u32,
 }
 
@@ -103,8 +110,20 @@ impl ControlPlane {
         let minor = ready(&admin.client().await?, &etcd, &api_server).await?;
         let controller_manager =
             programs.controller_manager(identity("system:kube-controller-manager", None)?.kubeconfig())?;
-        let audit_log = programs.audit_log;
-        Ok(Self { api_server, etcd, controller_manager, sandbox, authority, cluster, admin, audit_log, minor })
+        let again = Mutex::default();
+        Ok(Self {
+            api_server,
+            etcd,
+            controller_manager,
+            sandbox,
+            authority,
+            cluster,
+            admin,
+            programs,
+            store,
+            again,
+            minor,
+        })
     }
 
     /// A member of `system:masters`: RBAC does not bind it, admission does.
@@ -155,11 +174,53 @@ impl ControlPlane {
         &self.cluster.server
     }
 
-    /// The API server's audit log, one JSON event a line, level Metadata: writes, and reads of the shipped
+    /// The API server's audit log, one JSON event a line: writes, of requests with their bodies, and reads of the shipped
     /// ServiceAccounts.
     #[must_use]
     pub fn audit_log(&self) -> &Path {
-        &self.audit_log
+        &self.programs.audit_log
+    }
+
+    /// A proxy in front of its API server.
+    ///
+    /// # Errors
+    /// When there is no free port.
+    pub fn proxy(&self) -> Result<Proxy> {
+        Proxy::start(&self.cluster)
+    }
+
+    /// Waits until its API server answers again. A question asked too early may hang, so each waits for a moment only.
+    ///
+    /// # Errors
+    /// When it does not within 90 s.
+    pub async fn answers(&self) -> Result<()> {
+        let client = self.admin.client().await?;
+        eventually("the API server's readiness", READY_DEADLINE, async || {
+            let asked = client.request_text(http::Request::get("/readyz").body(Vec::new())?);
+            tokio::time::timeout(ANSWER, asked).await??;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Starts the API server again, after its end, where it was; returns at once.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn api_server_again(&self) -> Result<()> {
+        let process = self.programs.api_server_at(&self.store, &self.cluster.server)?;
+        self.again.lock().unwrap_or_else(PoisonError::into_inner).push(process);
+        Ok(())
+    }
+
+    /// Starts the store again, after its end, with what it has stored; returns at once.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn etcd_again(&self) -> Result<()> {
+        let process = self.programs.etcd_at(&self.store)?;
+        self.again.lock().unwrap_or_else(PoisonError::into_inner).push(process);
+        Ok(())
     }
 
     /// The API server's minor version: 36 for 1.36.3.

@@ -99,6 +99,19 @@ impl Identity {
         })
     }
 
+    /// The same identity, whose calls go to `server` (see `Proxy::server`) instead of the API server. Only a token gets through.
+    ///
+    /// # Errors
+    /// When the kubeconfig cannot be read or written.
+    pub fn behind(&self, sandbox: &Sandbox, server: &str) -> Result<Self> {
+        let text = std::fs::read_to_string(&self.kubeconfig)?;
+        let mut kubeconfig: Value = serde_json::from_str(&text)?;
+        kubeconfig["clusters"][0]["cluster"] = json!({ "server": server });
+        let file = format!("{}.behind.kubeconfig", self.user);
+        let kubeconfig = sandbox.fresh_file("identities", &file, &kubeconfig.to_string())?;
+        Ok(Self { kubeconfig, ..self.clone() })
+    }
+
     /// The name the API server knows it by.
     #[must_use]
     pub fn user(&self) -> &str {

@@ -75,7 +75,20 @@ impl Controller {
     /// As `start`.
     pub async fn start_with(control_plane: &ControlPlane, change: impl FnOnce(&mut Command)) -> Result<Self> {
         let identity = control_plane.service_account(SYSTEM_NAMESPACE, CONTROLLER).await?;
-        let mut command = as_identity("controller", &identity)?;
+        Self::start_as(control_plane, &identity, change).await
+    }
+
+    /// Starts one as `identity`, its ServiceAccount on a way of its own to the API server, which need not be there, with what
+    /// `change` adds.
+    ///
+    /// # Errors
+    /// As `start`.
+    pub async fn start_as(
+        control_plane: &ControlPlane,
+        identity: &Identity,
+        change: impl FnOnce(&mut Command),
+    ) -> Result<Self> {
+        let mut command = as_identity("controller", identity)?;
         command.args(["--namespace", SYSTEM_NAMESPACE, "--admin-address", "127.0.0.1:0"]);
         change(&mut command);
         let process = Process::spawn(control_plane.sandbox(), "controller", command)?;
@@ -143,10 +156,22 @@ impl Gateway {
     /// As `start`.
     pub async fn start_with(control_plane: &ControlPlane, change: impl FnOnce(&mut Command)) -> Result<Self> {
         let identity = control_plane.service_account(SYSTEM_NAMESPACE, GATEWAY).await?;
+        Self::start_as(control_plane, &identity, change).await
+    }
+
+    /// Starts one as `identity`, its ServiceAccount on a way of its own to the API server, with what `change` adds.
+    ///
+    /// # Errors
+    /// As `start`.
+    pub async fn start_as(
+        control_plane: &ControlPlane,
+        identity: &Identity,
+        change: impl FnOnce(&mut Command),
+    ) -> Result<Self> {
         let tls = control_plane.sandbox().fresh_folder("gateway-tls")?;
         let trust = control_plane.sandbox().fresh_folder("gateway-trust")?;
         copy_mounts(control_plane, &tls, &trust).await?;
-        let mut command = as_identity("gateway", &identity)?;
+        let mut command = as_identity("gateway", identity)?;
         command.args(["--address", "127.0.0.1:0", "--admin-address", "127.0.0.1:0"]);
         command.arg("--tls-dir").arg(&tls).arg("--trust-dir").arg(&trust);
         change(&mut command);

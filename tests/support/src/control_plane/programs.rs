@@ -17,18 +17,28 @@ const CONTROLLERS: &str = "namespace-controller,garbage-collector-controller,ser
     clusterrole-aggregation-controller,certificatesigningrequest-cleaner-controller,\
     validatingadmissionpolicy-status-controller,root-ca-certificate-publisher-controller,ttl-after-finished-controller";
 
-/// Writes are recorded, with who made them and what admission policies noted; of the shipped ServiceAccounts reads as well.
+/// Writes are recorded, with who made them and what admission policies noted; of the shipped ServiceAccounts reads as well. Writes
+/// of requests with what was stored: a checker reads from it what was acknowledged.
 const AUDIT_POLICY: &str = r#"{
   "apiVersion": "audit.k8s.io/v1", "kind": "Policy", "omitStages": ["RequestReceived"],
-  "rules": [{"level": "Metadata", "userGroups": ["system:serviceaccounts:tidegate-system"]}, {"level": "None", "verbs": ["get", "list", "watch"]}, {"level": "Metadata"}]
+  "rules": [
+    {"level": "RequestResponse", "verbs": ["create", "update", "patch", "delete"], "resources": [{
+      "group": "tidegate.dev", "resources": ["elevationrequests", "elevationrequests/status"]
+    }]},
+    {"level": "Metadata", "userGroups": ["system:serviceaccounts:tidegate-system"]},
+    {"level": "None", "verbs": ["get", "list", "watch"]},
+    {"level": "Metadata"}
+  ]
 }"#;
 
 /// The programs of one control plane, ready to be started.
-pub(super) struct Programs<'a> {
+pub(super) struct Programs {
     /// Where the API server writes its audit log.
     pub(super) audit_log: PathBuf,
-    sandbox: &'a Arc<Sandbox>,
-    folder: &'a Path,
+    sandbox: Arc<Sandbox>,
+    folder: PathBuf,
+    /// The store's folder.
+    data: PathBuf,
     audit_policy: PathBuf,
     ca: PathBuf,
     serving_certificate: PathBuf,
@@ -39,15 +49,16 @@ pub(super) struct Programs<'a> {
 
 // === impl Programs ===
 
-impl<'a> Programs<'a> {
+impl Programs {
     /// Writes the keys and settings of the programs in `folder`.
-    pub(super) fn prepare(sandbox: &'a Arc<Sandbox>, folder: &'a Path, authority: &Authority) -> Result<Self> {
+    pub(super) fn prepare(sandbox: &Arc<Sandbox>, folder: &Path, authority: &Authority) -> Result<Self> {
         let file = |name: &str, contents: &str| sandbox.fresh_file("keys", name, contents);
         let (serving, token) = (authority.loopback_server()?, TokenKey::create()?);
         Ok(Self {
             audit_log: sandbox.fresh_path("logs", "audit.json")?,
-            sandbox,
-            folder,
+            sandbox: Arc::clone(sandbox),
+            folder: folder.to_owned(),
+            data: sandbox.fresh_folder("etcd")?,
             audit_policy: file("audit-policy.json", AUDIT_POLICY)?,
             ca: file("ca.pem", &authority.pem())?,
             serving_certificate: file("serving.pem", &serving.certificate)?,
@@ -57,21 +68,32 @@ impl<'a> Programs<'a> {
         })
     }
 
-    /// Starts etcd with an empty store and says where clients reach it.
+    /// Starts etcd on a free port, with an empty store, and says where clients reach it.
     pub(super) fn etcd(&self) -> Result<(Process, String)> {
         let address = format!("http://127.0.0.1:{}", free_port()?);
+        Ok((self.etcd_at(&address)?, address))
+    }
+
+    /// Starts etcd at `address`, with what an earlier one has stored.
+    pub(super) fn etcd_at(&self, address: &str) -> Result<Process> {
         let mut command = Command::new(self.folder.join("etcd"));
         command
-            .arg(flag("data-dir", &self.sandbox.fresh_folder("etcd")?))
+            .arg(flag("data-dir", &self.data))
             .arg(format!("--listen-client-urls={address}"))
             .arg(format!("--advertise-client-urls={address}"))
             .arg("--listen-peer-urls=http://127.0.0.1:0");
-        Ok((Process::spawn(self.sandbox, "etcd", command)?, address))
+        Process::spawn(&self.sandbox, "etcd", command)
     }
 
-    /// Starts the API server on `store` and says where it will listen.
+    /// Starts the API server on `store` and a free port and says where it will listen.
     pub(super) fn api_server(&self, store: &str) -> Result<(Process, String)> {
-        let port = free_port()?;
+        let address = format!("https://127.0.0.1:{}", free_port()?);
+        Ok((self.api_server_at(store, &address)?, address))
+    }
+
+    /// Starts the API server on `store`, to listen at `address`.
+    pub(super) fn api_server_at(&self, store: &str, address: &str) -> Result<Process> {
+        let port = address.rsplit(':').next().context("an address without a port")?;
         let mut command = Command::new(self.folder.join("kube-apiserver"));
         command
             .arg(format!("--etcd-servers={store}"))
@@ -88,7 +110,7 @@ impl<'a> Programs<'a> {
             .args(["--disable-admission-plugins=ServiceAccount", "--service-cluster-ip-range=10.96.0.0/16"])
             .arg(flag("audit-log-path", &self.audit_log))
             .arg(flag("audit-policy-file", &self.audit_policy));
-        Ok((Process::spawn(self.sandbox, "kube-apiserver", command)?, format!("https://127.0.0.1:{port}")))
+        Process::spawn(&self.sandbox, "kube-apiserver", command)
     }
 
     /// Starts the controller manager as the identity of `kubeconfig`.
@@ -102,7 +124,7 @@ impl<'a> Programs<'a> {
             // Its client's own limit is 20 calls a second; ours has none.
             .args(["--kube-api-qps=5000", "--kube-api-burst=5000"])
             .arg(format!("--controllers={CONTROLLERS}"));
-        Process::spawn(self.sandbox, "kube-controller-manager", command)
+        Process::spawn(&self.sandbox, "kube-controller-manager", command)
     }
 }
 
