@@ -31,6 +31,10 @@ pub struct Common {
     /// How log lines are written to standard error.
     #[arg(long, env = "TIDEGATE_LOG_FORMAT", value_name = "FORMAT", default_value = "json")]
     pub log_format: LogFormat,
+    /// How often each kind is listed whole beside its watch, up to a quarter later, 10s to 24h: the longest that a change which the
+    /// watch never told of goes unnoticed.
+    #[arg(long, env = "TIDEGATE_RELIST_INTERVAL", value_name = "DURATION", default_value = "10m", value_parser = relist_interval)]
+    pub relist_interval: Duration,
 }
 
 /// The gateway: serves agents what the controller has signed.
@@ -221,6 +225,14 @@ fn poll_hold(text: &str) -> Result<Duration, String> {
     Err("give 1s to 55s".to_owned())
 }
 
+fn relist_interval(text: &str) -> Result<Duration, String> {
+    let interval = parse_duration(text).map_err(|e| e.to_string())?;
+    if (Duration::from_secs(10)..=Duration::from_secs(24 * 3600)).contains(&interval) {
+        return Ok(interval);
+    }
+    Err("give 10s to 24h".to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
@@ -280,6 +292,7 @@ mod tests {
             ["--retention", "0s"],
             ["--retention", "87601h"],
             ["--retention", "30d"],
+            ["--relist-interval", "9s"],
         ] {
             let error = ControllerArgs::try_parse_from(["controller"].into_iter().chain(bad)).unwrap_err().to_string();
             assert!(error.contains(bad[0]), "{error}");

@@ -26,6 +26,7 @@ mod retention;
 #[cfg(test)]
 mod tests;
 mod timekeeper;
+mod turns;
 mod watch;
 mod wiring;
 
@@ -159,7 +160,13 @@ pub async fn run(args: ControllerArgs, stop: CancellationToken) -> anyhow::Resul
     let watchman =
         Watchman::new(client.clone(), replica, &namespace, Arc::clone(&readiness), controller_metrics.clone())?;
     let store = KeyStore::new(client.clone(), namespace, own, controller_metrics.clone());
-    let mut wiring = Wiring::new(&Watches { client: &client, readiness: &readiness, tasks: &tasks, stop: &stop });
+    let mut wiring = Wiring::new(&Watches {
+        client: &client,
+        readiness: &readiness,
+        relist: common.relist_interval,
+        tasks: &tasks,
+        stop: &stop,
+    });
     let elected = tokio::select! {
         elected = candidate.elected(&stop) => elected?,
         never = wiring.stand_by() => match never {},

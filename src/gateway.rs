@@ -119,7 +119,7 @@ impl App {
 /// It cannot start, or its watches ended.
 pub async fn run(args: GatewayArgs, stopping: CancellationToken) -> anyhow::Result<()> {
     let GatewayArgs { common, address, tls_dir, trust_dir, poll_hold } = args;
-    let Common { admin_address, log_level: _, log_format: _ } = common;
+    let Common { admin_address, log_level: _, log_format: _, relist_interval } = common;
     let readiness = Arc::new(Readiness::new(&feed::WATCHED));
     let Instruments { metrics: registry, gateway: metrics, kube } = Instruments::new()?;
     let registry = Arc::new(registry);
@@ -133,7 +133,8 @@ pub async fn run(args: GatewayArgs, stopping: CancellationToken) -> anyhow::Resu
     let served = Arc::new(Served::measured(metrics.clone()));
     registry.on_scrape(watch_progress(kube, Arc::clone(&readiness)));
     registry.on_scrape(measure(metrics.clone(), Arc::clone(&served), Arc::clone(&readiness)));
-    let mut feeding = tokio::spawn(feed::feed(client.clone(), Arc::clone(&served), Arc::clone(&readiness)));
+    let feed = feed::feed(client.clone(), Arc::clone(&served), Arc::clone(&readiness), relist_interval);
+    let mut feeding = tokio::spawn(feed);
     tokio::spawn(reload_files(Arc::clone(&tls), Arc::clone(&trust)));
     let app = Arc::new(App {
         served,

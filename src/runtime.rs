@@ -3,6 +3,7 @@
 //! writes pass.
 
 mod admin;
+mod anew;
 mod client;
 mod gate;
 mod readiness;
@@ -16,6 +17,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 pub use admin::serve_admin;
+pub use anew::watch_anew;
 pub use client::{WATCH_TIMEOUT, WatchRetry, client, watch_config, watch_progress};
 pub use gate::{Shut, WriteGate};
 pub use readiness::{NotReady, Readiness};

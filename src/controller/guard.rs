@@ -248,18 +248,22 @@ impl Watchman {
 
     /// Ticks when a policy, a binding or a definition of ours may have changed.
     fn changes(&self) -> BoxStream<'static, ()> {
-        let watches = seal::kinds(&self.client).into_iter().map(|api| {
+        let watches = seal::kinds(&self.client).into_iter().zip(seal::KINDS).map(|(api, (_, _, kind))| {
             let events = watcher(api, watch_config()).backoff(WatchRetry::default());
-            events.filter_map(|event| async { event.is_ok_and(|event| is_ours(&event)).then_some(()) }).boxed()
+            events.filter_map(move |event| async move { tells_of_ours(kind, event).then_some(()) }).boxed()
         });
         stream::select_all(watches).boxed()
     }
 }
 
-fn is_ours(event: &watcher::Event<seal::Meta>) -> bool {
+fn tells_of_ours(kind: &str, event: watcher::Result<watcher::Event<seal::Meta>>) -> bool {
     match event {
-        watcher::Event::Apply(object) | watcher::Event::Delete(object) => seal::is_ours(object),
-        watcher::Event::InitDone => true,
-        watcher::Event::Init | watcher::Event::InitApply(_) => false,
+        Ok(watcher::Event::Apply(object) | watcher::Event::Delete(object)) => seal::is_ours(&object),
+        Ok(watcher::Event::InitDone) => true,
+        Ok(watcher::Event::Init | watcher::Event::InitApply(_)) => false,
+        Err(error) => {
+            tracing::warn!(kind, %error, "a watch failed; trying again");
+            false
+        }
     }
 }

@@ -5,7 +5,9 @@ use std::convert::Infallible;
 use std::fmt::Debug;
 use std::future::{Future, pending, ready};
 use std::sync::Arc;
+use std::time::Duration;
 
+use futures::channel::mpsc::{self, UnboundedSender};
 use futures::stream::{self, BoxStream, SelectAll, select_all};
 use futures::{Stream, StreamExt};
 use k8s_openapi::api::certificates::v1::CertificateSigningRequest;
@@ -27,11 +29,12 @@ use tokio_util::task::TaskTracker;
 use super::error::Error;
 use super::queue::Queue;
 use super::timekeeper::Timekeeper;
+use super::turns::{Key, Limits, in_turns};
 use super::watch::Watch;
 use super::{Context, Guarded, certificate, counts, endpoint, fleet, lock, policy, request};
 use crate::clock;
 use crate::metrics::{Kind, Outcome};
-use crate::runtime::{Readiness, WatchRetry, watch_config};
+use crate::runtime::{Readiness, watch_anew, watch_config};
 
 /// Passes at the same time, per kind.
 const CONCURRENCY: u16 = 8;
@@ -126,13 +129,23 @@ impl Wiring {
     /// Runs the passes of all kinds until told to stop: over every object once, and again when the clocks call for it.
     pub fn run(self, context: &Arc<Context>, clocks: &Timekeeper, tasks: &TaskTracker, stop: &CancellationToken) {
         let requests = self.requests.also(context.guard.changes()).also(clocks.ticks()).all_once();
+        let (requests, passed) = requests.in_turns(turn_of);
+        let in_turn = move |object: Arc<Guarded<ElevationRequest>>, context: Arc<Context>| {
+            let (key, passed) = ((object.namespace(), object.name_any()), passed.clone());
+            async move {
+                let result = request::reconcile(object, context).await;
+                // Nobody listens when everything stops.
+                let _stopped = passed.unbounded_send(key);
+                result
+            }
+        };
         let policies = self.policies.also(clocks.ticks()).all_once();
         let endpoints = self.endpoints.also(clocks.ticks()).all_once();
         let fleets = self.fleets.also(clocks.ticks()).all_once();
         let locks = self.locks.also(clocks.ticks()).all_once();
         let certificates = self.certificates.also(clocks.ticks()).all_once();
         tasks.spawn(vital(stop, policies.drive(policy::reconcile, Kind::Policy, context, stop)));
-        tasks.spawn(vital(stop, requests.drive(request::reconcile, Kind::Request, context, stop)));
+        tasks.spawn(vital(stop, requests.drive(in_turn, Kind::Request, context, stop)));
         tasks.spawn(vital(stop, endpoints.drive(endpoint::reconcile, Kind::Endpoint, context, stop)));
         tasks.spawn(vital(stop, fleets.drive(fleet::reconcile, Kind::Fleet, context, stop)));
         tasks.spawn(vital(stop, locks.drive(lock::reconcile, Kind::Lock, context, stop)));
@@ -246,6 +259,8 @@ pub struct Watches<'a> {
     pub client: &'a Client,
     /// Learns which kind is complete.
     pub readiness: &'a Arc<Readiness>,
+    /// How often each begins anew.
+    pub relist: Duration,
     /// Runs them.
     pub tasks: &'a TaskTracker,
     /// Ends them.
@@ -257,7 +272,7 @@ impl Watches<'_> {
     where
         K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
     {
-        let events = watcher(Api::<K>::all(self.client.clone()), config).modify(prune).backoff(WatchRetry::default());
+        let events = watch_anew(Api::<K>::all(self.client.clone()), config, self.relist).modify(prune);
         let running = watch.run(events, Arc::clone(self.readiness));
         let stop = self.stop.clone();
         self.tasks.spawn(vital(self.stop, async move {
@@ -335,6 +350,17 @@ where
         .touched()
         .flat_map(move |object| stream::iter(if changed(&object) { affected(&object) } else { Vec::new() }))
         .boxed()
+}
+
+/// Whose turn a pass over a request takes: the person's who asked, so that nobody waits for somebody else's many wishes. What is
+/// granted waits for no wish at all: its end must not.
+fn turn_of(object: &Guarded<ElevationRequest>) -> String {
+    let namespace = object.namespace().unwrap_or_default();
+    match &object.0 {
+        Ok(request) if is_in(request, &[State::Active, State::Scheduled]) => format!("{namespace} granted"),
+        Ok(request) => format!("{namespace} by {}", request.spec.requester.as_deref().unwrap_or_default()),
+        Err(_unreadable) => namespace,
+    }
 }
 
 /// Its spec, by uid and generation, and whether it is on its way out.
@@ -427,6 +453,15 @@ where
     /// Every object, when the passes begin.
     fn all_once(self) -> Self {
         self.also(stream::once(ready(())).boxed())
+    }
+
+    /// Passes wait in turns, by what `whose` says of an object. Whoever takes the sender tells of each that is over.
+    fn in_turns(self, whose: impl Fn(&K) -> String + Send + 'static) -> (Self, UnboundedSender<Key>) {
+        let (tell, passed) = mpsc::unbounded();
+        let all = usize::from(CONCURRENCY);
+        let limits = Limits { all, each: all / 2 };
+        let turns = in_turns(self.triggers, self.store.clone(), limits, passed, whose);
+        (Self { store: self.store, triggers: select_all([turns.boxed()]) }, tell)
     }
 
     /// Runs the passes until told to stop, then those that have begun to their end, measuring each.

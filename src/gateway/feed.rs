@@ -3,11 +3,12 @@
 
 use std::fmt::Debug;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::{Stream, StreamExt};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::core::DeserializeGuard;
-use kube::runtime::{WatchStreamExt, watcher};
+use kube::runtime::watcher;
 use kube::{Api, Client, Resource};
 use serde::de::DeserializeOwned;
 use tidegate_api::names::{FLEET, condition};
@@ -20,7 +21,7 @@ use tidegate_core::state::State;
 use super::index::{EndpointObject, FleetObject, Key, Kind, Object, PolicyObject, Reported, RequestObject};
 use super::served::Served;
 use crate::convert::instant;
-use crate::runtime::{Readiness, WatchRetry, watch_config};
+use crate::runtime::{Readiness, watch_anew, watch_config};
 use crate::{clock, convert};
 
 /// The plurals of the kinds that are watched.
@@ -37,19 +38,19 @@ trait Fed: Resource<DynamicType = ()> + DeserializeOwned + Clone + Debug + Send 
     fn bare(metadata: &ObjectMeta) -> Option<Object>;
 }
 
-/// Watches all kinds until one of the feeds ends, which only a defect does.
-pub async fn feed(client: Client, served: Arc<Served>, readiness: Arc<Readiness>) {
+/// Watches all kinds, each anew every `relist`, until one of the feeds ends, which only a defect does.
+pub async fn feed(client: Client, served: Arc<Served>, readiness: Arc<Readiness>, relist: Duration) {
     tokio::join!(
-        watch::<ManagedEndpoint>(&client, &served, &readiness),
-        watch::<Fleet>(&client, &served, &readiness),
-        watch::<JitPolicy>(&client, &served, &readiness),
-        watch::<ElevationRequest>(&client, &served, &readiness),
+        watch::<ManagedEndpoint>(&client, &served, &readiness, relist),
+        watch::<Fleet>(&client, &served, &readiness, relist),
+        watch::<JitPolicy>(&client, &served, &readiness, relist),
+        watch::<ElevationRequest>(&client, &served, &readiness, relist),
     );
 }
 
-async fn watch<K: Fed>(client: &Client, served: &Served, readiness: &Readiness) {
+async fn watch<K: Fed>(client: &Client, served: &Served, readiness: &Readiness, relist: Duration) {
     let api: Api<DeserializeGuard<K>> = Api::all(client.clone());
-    let events = watcher(api, watch_config()).backoff(WatchRetry::default());
+    let events = watch_anew(api, watch_config(), relist);
     consume(std::pin::pin!(events), served, readiness).await;
 }
 

@@ -1,5 +1,5 @@
-//! The Kubernetes client. Its watches are short, so that a dead connection is noticed, and each answer counts as progress
-//! for [`Readiness`]; the watcher itself hides bookmarks and renewals.
+//! The Kubernetes client. Its watches are short, so that a dead connection is noticed, and whatever arrives on one counts as
+//! progress for [`Readiness`]; the watcher itself hides bookmarks and renewals.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::{Request, Response};
+use hyper::body::{Body, Frame, SizeHint};
 use kube::client::ClientBuilder;
 use kube::runtime::utils::Backoff;
 use kube::runtime::watcher;
@@ -19,11 +21,12 @@ use super::server_time::HearTime;
 use crate::clock;
 use crate::metrics::{KubeMetrics, KubeVerb};
 
-/// The API server ends a watch after this long, and the watcher starts the next. Two thirds of what counts as stale.
-pub const WATCH_TIMEOUT: Duration = Duration::from_secs(60);
+/// The API server ends a watch after this long, and the watcher starts the next.
+pub const WATCH_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Longer than a silent watch, so that only a request that is never answered is cut.
-pub(super) const READ_TIMEOUT: Duration = Duration::from_secs(75);
+/// Longer than a silent watch, so that only a connection that is dead is cut. A dead one, the wait before the next and its first sign
+/// of life, at its end at the latest, are together less than what counts as stale.
+pub(super) const READ_TIMEOUT: Duration = Duration::from_secs(40);
 
 /// Waits between attempts to list or watch: from 0.2 s doubling to 5 s, each up to a quarter longer. The library's own
 /// back-off reaches 30 s, too long for a revocation after an outage.
@@ -61,12 +64,28 @@ pub fn watch_config() -> watcher::Config {
     watcher::Config::default().timeout(seconds)
 }
 
-/// Counts each answer to a watch as progress.
+/// Any of 0 to 255. Without entropy there is no spread, and still an answer.
+pub(super) fn random() -> u8 {
+    let mut random = [0];
+    let _ = aws_lc_rs::rand::fill(&mut random);
+    random[0]
+}
+
+/// Counts what arrives of each answer to a watch as progress.
 #[derive(Clone)]
 pub(super) struct CountProgress {
     pub(super) readiness: Arc<Readiness>,
     pub(super) metrics: KubeMetrics,
     pub(super) clock: fn() -> Duration,
+}
+
+/// The body of an answer. Of a watch each piece that arrives is progress, and so is its end; that it was begun is not: a connection
+/// that is dead from then on looks the same.
+struct Counted<B> {
+    inner: Pin<Box<B>>,
+    /// The plural that is watched.
+    watched: Option<String>,
+    count: CountProgress,
 }
 
 #[derive(Clone)]
@@ -87,14 +106,14 @@ impl<S> Layer<S> for CountProgress {
 
 // === impl Counting ===
 
-impl<S, Q, R> Service<Request<Q>> for Counting<S>
+impl<S, Q, B> Service<Request<Q>> for Counting<S>
 where
-    S: Service<Request<Q>, Response = Response<R>>,
+    S: Service<Request<Q>, Response = Response<B>>,
     S::Future: Send + 'static,
 {
-    type Response = S::Response;
+    type Response = Response<Counted<B>>;
     type Error = S::Error;
-    type Future = Pin<Box<dyn Future<Output = Result<S::Response, S::Error>> + Send>>;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, S::Error>> + Send>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(cx)
@@ -104,18 +123,41 @@ where
         let verb = KubeVerb::of(request.method(), request.uri());
         let watched = watched_plural(verb, request.uri()).map(str::to_owned);
         let answer = self.inner.call(request);
-        let CountProgress { readiness, metrics, clock } = self.count.clone();
+        let count = self.count.clone();
         Box::pin(async move {
             let answer = answer.await;
-            metrics.asked(verb, answer.as_ref().ok().map(Response::status));
+            count.metrics.asked(verb, answer.as_ref().ok().map(Response::status));
             let response = answer?;
-            if let Some(plural) = watched
-                && response.status().is_success()
-            {
-                readiness.progress(&plural, clock());
-            }
-            Ok(response)
+            let watched = watched.filter(|_| response.status().is_success());
+            Ok(response.map(|body| Counted { inner: Box::pin(body), watched, count }))
         })
+    }
+}
+
+// === impl Counted ===
+
+impl<B> Body for Counted<B>
+where
+    B: Body<Data = Bytes>,
+{
+    type Data = Bytes;
+    type Error = B::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        let arrived = std::task::ready!(self.inner.as_mut().poll_frame(cx));
+        if let (Some(plural), None | Some(Ok(_))) = (&self.watched, &arrived) {
+            let CountProgress { readiness, clock, metrics: _ } = &self.count;
+            readiness.progress(plural, clock());
+        }
+        Poll::Ready(arrived)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
     }
 }
 
@@ -137,10 +179,7 @@ impl Iterator for WatchRetry {
     type Item = Duration;
 
     fn next(&mut self) -> Option<Duration> {
-        let mut random = [0];
-        // Without entropy there is no spread, and still a wait.
-        let _ = aws_lc_rs::rand::fill(&mut random);
-        let wait = Self::wait(self.failures, random[0]);
+        let wait = Self::wait(self.failures, random());
         self.failures = self.failures.saturating_add(1);
         Some(wait)
     }
@@ -156,6 +195,7 @@ impl Backoff for WatchRetry {
 mod tests {
     use std::convert::Infallible;
 
+    use http_body_util::{BodyExt, Full};
     use tower::{ServiceExt, service_fn};
 
     use super::*;
@@ -167,28 +207,34 @@ mod tests {
         (registry, kube)
     }
 
-    async fn is_progress(path_and_query: &str, status: u16) -> bool {
+    /// Whether the beginning of the answer is progress, and then its body.
+    async fn is_progress(path_and_query: &str, status: u16) -> (bool, bool) {
         let readiness = Arc::new(Readiness::new(&["jitpolicies"]));
         readiness.filled("jitpolicies", Duration::ZERO);
         let answer = service_fn(move |_: Request<()>| async move {
-            Ok::<_, Infallible>(Response::builder().status(status).body(()).unwrap())
+            Ok::<_, Infallible>(Response::builder().status(status).body(Full::new(Bytes::from("{}"))).unwrap())
         });
         let metrics = kube_metrics().1;
         let count = CountProgress { readiness: Arc::clone(&readiness), metrics, clock: || Duration::from_secs(1000) };
         let uri = format!("https://kube/apis/tidegate.dev/v1alpha1/{path_and_query}");
         let request = Request::builder().uri(uri).body(()).unwrap();
-        count.layer(answer).oneshot(request).await.unwrap();
-        readiness.check(Duration::from_secs(1000)).is_ok()
+        let response = count.layer(answer).oneshot(request).await.unwrap();
+        let begun = readiness.check(Duration::from_secs(1000)).is_ok();
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        assert_eq!(&body[..], b"{}", "passed on as it is");
+        (begun, readiness.check(Duration::from_secs(1000)).is_ok())
     }
 
     #[tokio::test]
-    async fn only_an_answered_watch_of_a_watched_kind_is_progress() {
-        assert!(is_progress("jitpolicies?&watch=true&timeoutSeconds=60", 200).await);
-        assert!(is_progress("namespaces/a/jitpolicies?allowWatchBookmarks=true&watch=true", 200).await);
-        assert!(!is_progress("jitpolicies?watch=true", 410).await);
-        assert!(!is_progress("jitpolicies?limit=500", 200).await);
-        assert!(!is_progress("jitpolicies", 200).await);
-        assert!(!is_progress("pods?watch=true", 200).await);
+    async fn only_what_arrives_on_a_watch_of_a_watched_kind_is_progress() {
+        let (never, once_it_arrives) = ((false, false), (false, true));
+        assert_eq!(is_progress("jitpolicies?&watch=true&timeoutSeconds=60", 200).await, once_it_arrives);
+        let of_a_namespace = "namespaces/a/jitpolicies?allowWatchBookmarks=true&watch=true";
+        assert_eq!(is_progress(of_a_namespace, 200).await, once_it_arrives);
+        assert_eq!(is_progress("jitpolicies?watch=true", 410).await, never);
+        assert_eq!(is_progress("jitpolicies?limit=500", 200).await, never);
+        assert_eq!(is_progress("jitpolicies", 200).await, never);
+        assert_eq!(is_progress("pods?watch=true", 200).await, never);
     }
 
     #[tokio::test]
@@ -196,7 +242,8 @@ mod tests {
         let (registry, metrics) = kube_metrics();
         for (method, answer) in [("GET", Some(200)), ("PATCH", Some(409)), ("POST", None)] {
             let inner = service_fn(move |_: Request<()>| async move {
-                let response = answer.map(|status: u16| Response::builder().status(status).body(()).unwrap());
+                let response =
+                    answer.map(|status: u16| Response::builder().status(status).body(Full::new(Bytes::new())).unwrap());
                 response.ok_or("no answer")
             });
             let (readiness, metrics) = (Arc::new(Readiness::new(&[])), metrics.clone());

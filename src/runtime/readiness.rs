@@ -6,8 +6,8 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-/// A watch without progress for longer than this is stale. Watches are renewed every minute
-/// ([`super::WATCH_TIMEOUT`]), so a healthy one cannot be.
+/// A watch without progress for longer than this is stale. Watches are renewed every half minute
+/// ([`super::WATCH_TIMEOUT`]), so a healthy one cannot be, nor one that was made anew after its connection died.
 const STALE_AFTER: Duration = Duration::from_secs(90);
 
 /// What this process watches and how fresh it is. Instants are readings of [`crate::clock::monotonic`].
@@ -46,7 +46,7 @@ impl Readiness {
         }
     }
 
-    /// The API server answered a watch of this kind. A kind that is not watched is ignored.
+    /// Something arrived on a watch of this kind, or the API server ended it. A kind that is not watched is ignored.
     pub fn progress(&self, plural: &str, now: Duration) {
         if let Some(watch) = self.watches.get(plural) {
             let millis = u64::try_from(now.as_millis()).unwrap_or(u64::MAX);
