@@ -48,6 +48,17 @@ test-chart: tools controlplane ## The Helm chart: renders, values, schemas, inst
 	env -u KUBEBUILDER_ASSETS TIDEGATE_K8S=1.30.14 hack/controlplane/build.sh > /dev/null
 	env -u KUBEBUILDER_ASSETS TIDEGATE_K8S=1.30.14 cargo test --locked --package tidegate --test chart server -- --ignored
 
+# All faults at once: most of the time is waiting for what has to run out.
+.PHONY: faults
+faults: controlplane ## Kills, stops, lying networks, bad input, missing rights and a short soak, with a checker (docs/faults.md; SEED=n replays)
+	cargo build --locked $(PROGRAMS)
+	TIDEGATE_SOAK_SEED=$(SEED) cargo test --locked --package tidegate --test faults -- --nocapture --test-threads=10
+
+.PHONY: soak
+soak: controlplane ## Random faults for SECONDS (default 600) from SEED (default: printed)
+	cargo build --locked $(PROGRAMS)
+	TIDEGATE_SOAK_SECONDS=$(or $(SECONDS),600) TIDEGATE_SOAK_SEED=$(SEED) cargo test --locked --package tidegate --test faults -- --nocapture random_faults
+
 .PHONY: mutants
 mutants: controlplane ## Weaken the admission policies in every place; each must turn an adversary case red (3 minutes)
 	cargo test --locked --package tidegate --test api weakened -- --ignored --nocapture

@@ -1,0 +1,113 @@
+//! Tidegate on a control plane of the test's own, each server behind a proxy. Everything may be stopped, killed and lied to.
+
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use k8s_openapi::api::coordination::v1::Lease;
+use kube::Api;
+use kube::api::DeleteParams;
+use tidegate_api::names::{CONTROLLER, GATEWAY};
+use tidegate_test_support::servers::{SYSTEM_NAMESPACE, admin_get};
+use tidegate_test_support::{ControlPlane, Controller, Gateway, Identity, Proxy, eventually};
+
+/// How long a started process may take to be ready on a busy machine.
+pub const READY: Duration = Duration::from_secs(60);
+
+/// An argument of both servers: everything is listed anew so often that a test can wait for it.
+pub const RELIST: [&str; 2] = ["--relist-interval", "20s"];
+
+/// A control plane, a gateway, and the ways to the API server.
+pub struct Installation {
+    /// Where they run. It is left over when this goes; its processes are not.
+    pub control_plane: &'static ControlPlane,
+    /// Serves agents, behind `gateways_way`.
+    pub gateways: [Gateway; 1],
+    /// The controller's way to the API server.
+    pub way: Proxy,
+    /// The gateway's.
+    pub gateways_way: Proxy,
+    controller: Identity,
+    gateway: Identity,
+    more: &'static [&'static str],
+}
+
+// === impl Installation ===
+
+impl Installation {
+    /// A new one, with its first controller; both servers are ready.
+    pub async fn start() -> Result<(Self, Controller)> {
+        Self::start_with(&[]).await
+    }
+
+    /// Likewise, with more arguments for both servers.
+    pub async fn start_with(more: &'static [&'static str]) -> Result<(Self, Controller)> {
+        let started = ControlPlane::start().await?;
+        // Namespaces of tests borrow it for good.
+        let control_plane: &'static ControlPlane = Box::leak(Box::new(started));
+        control_plane.install().await?;
+        let (way, gateways_way) = (control_plane.proxy()?, control_plane.proxy()?);
+        let behind = async |name: &str, way: &Proxy| {
+            let identity = control_plane.service_account(SYSTEM_NAMESPACE, name).await?;
+            identity.behind(control_plane.sandbox(), &way.server())
+        };
+        let (identity, gateway) = (behind(CONTROLLER, &way).await?, behind(GATEWAY, &gateways_way).await?);
+        let controller = Controller::start_as(control_plane, &identity, with(more)).await?;
+        let gateways = [Gateway::start_as(control_plane, &gateway, with(more)).await?];
+        let installation = Self { control_plane, gateways, way, gateways_way, controller: identity, gateway, more };
+        controller.ready(READY).await?;
+        installation.gateways[0].ready(READY).await?;
+        Ok((installation, controller))
+    }
+
+    /// Another controller, after the end of the one before. Nobody waits for the Lease of a dead one to run out: how long that takes
+    /// is not what is tested here.
+    pub async fn controller(&self) -> Result<Controller> {
+        let leases: Api<Lease> = Api::namespaced(self.control_plane.admin().client().await?, SYSTEM_NAMESPACE);
+        match leases.delete(CONTROLLER, &DeleteParams::default()).await {
+            Err(kube::Error::Api(status)) if status.code == 404 => {}
+            deleted => drop(deleted?),
+        }
+        Controller::start_as(self.control_plane, &self.controller, with(self.more)).await
+    }
+
+    /// Another gateway, beside the first.
+    pub async fn gateway(&self) -> Result<Gateway> {
+        Gateway::start_as(self.control_plane, &self.gateway, with(self.more)).await
+    }
+}
+
+fn with(more: &'static [&'static str]) -> impl FnOnce(&mut std::process::Command) {
+    move |command| {
+        command.args(more);
+    }
+}
+
+impl Drop for Installation {
+    fn drop(&mut self) {
+        let ControlPlane { api_server, etcd, controller_manager, .. } = self.control_plane;
+        for process in [controller_manager, api_server, etcd] {
+            // Some have ended in the test.
+            let _ended = process.kill9();
+        }
+    }
+}
+
+/// Waits until the admission guard of a controller has passed: from then on what people write counts.
+pub async fn guard_passes(controller: &Controller) -> Result<()> {
+    eventually("the guard's word", READY, async || {
+        let metrics = admin_get(controller.admin, "/metrics").await?.1;
+        ensure!(metrics.contains("\ntidegate_admission_guard_ok 1\n"), "not passed");
+        Ok(())
+    })
+    .await
+}
+
+/// Waits until `/readyz` of a server says 200 or, for `false`, 503.
+pub async fn ready_is(address: std::net::SocketAddr, wanted: bool, deadline: Duration) -> Result<()> {
+    eventually(&format!("readiness {wanted}"), deadline, async || {
+        let (code, body) = admin_get(address, "/readyz").await?;
+        ensure!((code == 200) == wanted, "{code}: {body}");
+        Ok(())
+    })
+    .await
+}
