@@ -28,6 +28,7 @@ fn use_controller(metrics: &Metrics) {
     controller.waited(Kind::Request, SOME);
     controller.guard(true);
     controller.clock_jumped();
+    controller.leader(true);
     controller.declined(DeclineReason::Locked);
     controller.decided(Some(Verb::Approve), true);
     controller.decided(None, false);

@@ -81,7 +81,7 @@ pub(super) struct CountProgress {
 
 /// The body of an answer. Of a watch each piece that arrives is progress, and so is its end; that it was begun is not: a connection
 /// that is dead from then on looks the same.
-struct Counted<B> {
+pub(super) struct Counted<B> {
     inner: Pin<Box<B>>,
     /// The plural that is watched.
     watched: Option<String>,
