@@ -66,18 +66,24 @@ where
                 None => turns.passed(&key),
             }
         }
-        match turns.next() {
-            Some((namespace, name)) => {
-                let reference = ObjectRef::new(&name);
-                Poll::Ready(Some(match namespace {
-                    Some(namespace) => reference.within(&namespace),
-                    None => reference,
-                }))
+        while let Some(key) = turns.next() {
+            let reference = reference(&key);
+            if cache.get(&reference).is_some() {
+                return Poll::Ready(Some(reference));
             }
-            None if over => Poll::Ready(None),
-            None => Poll::Pending,
+            // Gone while it waited.
+            turns.passed(&key);
         }
+        if over { Poll::Ready(None) } else { Poll::Pending }
     })
+}
+
+fn reference<K: Resource<DynamicType = ()>>((namespace, name): &Key) -> ObjectRef<K> {
+    let reference = ObjectRef::new(name);
+    match namespace {
+        Some(namespace) => reference.within(namespace),
+        None => reference,
+    }
 }
 
 // === impl Turns ===
@@ -202,8 +208,9 @@ mod tests {
             ConfigMap { metadata, ..ConfigMap::default() }
         };
         let mut cache = Writer::<ConfigMap>::default();
-        let all = ["a1", "a2"].map(|name| cache.apply_watcher_event(&Event::Apply(named(name))));
-        assert_eq!(all.len(), 2);
+        for name in ["a1", "a2", "a3"] {
+            cache.apply_watcher_event(&Event::Apply(named(name)));
+        }
         let ((ask, asked), (_done, passed)) = (mpsc::unbounded(), mpsc::unbounded());
         let limits = Limits { all: 1, each: 1 };
         let mut turns = in_turns(asked, cache.as_reader(), limits, passed, |_| "a".to_owned());
@@ -213,7 +220,9 @@ mod tests {
         };
         assert_eq!(told("a1").as_deref(), Some("a1"));
         assert_eq!(told("a2"), None, "the one place is taken");
+        assert_eq!(told("a3"), None);
+        cache.apply_watcher_event(&Event::Delete(named("a2")));
         cache.apply_watcher_event(&Event::Delete(named("a1")));
-        assert_eq!(told("a1").as_deref(), Some("a2"), "told of a deletion");
+        assert_eq!(told("a1").as_deref(), Some("a3"), "told of a deletion; what went while it waited has no turn");
     }
 }

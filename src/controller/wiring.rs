@@ -459,7 +459,7 @@ where
     fn in_turns(self, whose: impl Fn(&K) -> String + Send + 'static) -> (Self, UnboundedSender<Key>) {
         let (tell, passed) = mpsc::unbounded();
         let all = usize::from(CONCURRENCY);
-        let limits = Limits { all, each: all / 2 };
+        let limits = Limits { all, each: all / 4 };
         let turns = in_turns(self.triggers, self.store.clone(), limits, passed, whose);
         (Self { store: self.store, triggers: select_all([turns.boxed()]) }, tell)
     }

@@ -146,6 +146,6 @@ fn comparable(value: Value, namespace: &str) -> Value {
             });
             Value::String(words.collect::<Vec<_>>().join(" ").replace(namespace, "<fleet>"))
         }
-        other => other,
+        plain @ (Value::Null | Value::Bool(_) | Value::Number(_)) => plain,
     }
 }

@@ -125,14 +125,15 @@ fn numbered(calls: &[Call], namespace: &str, ending: Ending) -> BTreeSet<Write> 
     numbered.collect()
 }
 
-/// Fail points that are held together. The controller waits 2 s for an Event and goes on: both points of one are held alone.
+/// Fail points that are held together. The controller waits 2 s for an Event and goes on: each point of one is held alone.
 fn batches(writes: &BTreeSet<Write>) -> Vec<Vec<Point>> {
     let both = |write: &Write| {
         [Fault::HoldBefore, Fault::HoldAfter].map(|fault| Point { write: write.clone(), fault }).to_vec()
     };
     let (events, others): (Vec<&Write>, Vec<&Write>) = writes.iter().partition(|write| write.resource == "events");
     let others: Vec<Point> = others.into_iter().flat_map(both).collect();
-    events.into_iter().map(both).chain(others.chunks(TOGETHER).map(<[Point]>::to_vec)).collect()
+    let events = events.into_iter().flat_map(both).map(|point| vec![point]);
+    events.chain(others.chunks(TOGETHER).map(<[Point]>::to_vec)).collect()
 }
 
 /// Runs the victims' courses, kills the controller once all of them are held, starts the next, and compares what they leave.
