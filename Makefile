@@ -51,13 +51,17 @@ lint: tools ## Formatting, clippy, docs, generated files, breaking changes of th
 	$(TOOLS)/cargo-machete
 
 .PHONY: generate
-generate: ## Write the generated files (CRDs, docs/reference.md) anew
+generate: ## Write the generated files (CRDs, docs/reference.md, Argo CD's health scripts) anew
 	cargo run --locked --quiet --bin crdgen -- write crds docs/reference.md
+	cd hack/gitops && go run -mod=readonly . generate ../../config/argocd
 
 .PHONY: golden
-golden: controlplane ## Write the golden files, docs/states.md and docs/refusals.md anew, after a wanted change of what they hold
+golden: controlplane ## Write the golden files, the fixtures for GitOps tools and what docs show anew, after a wanted change of what they hold
 	TIDEGATE_WRITE_GOLDEN=1 cargo test --locked --package tidegate-core golden
 	TIDEGATE_WRITE_GOLDEN=1 cargo test --locked --package tidegate --test api every_attempt
+	cargo build --locked $(PROGRAMS)
+	TIDEGATE_WRITE_GOLDEN=1 cargo test --locked --package tidegate --test e2e gitops::scenes
+	TIDEGATE_WRITE_GOLDEN=1 cargo test --locked --package tidegate --test docs
 
 .PHONY: fmt
 fmt: ## Format the code

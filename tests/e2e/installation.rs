@@ -30,7 +30,8 @@ pub struct Breakable {
 // === impl Installation ===
 
 impl Installation {
-    async fn start(control_plane: &'static ControlPlane) -> Result<Self> {
+    /// Starts one on a control plane where Tidegate is installed and nothing of it runs.
+    pub async fn start(control_plane: &'static ControlPlane) -> Result<Self> {
         let controller = Controller::start(control_plane).await?;
         let gateways = [Gateway::start(control_plane).await?, Gateway::start(control_plane).await?];
         controller.ready(READY).await?;
@@ -50,6 +51,17 @@ pub async fn shared() -> Result<&'static Installation> {
     let start = async || Installation::start(control_plane().await?).await;
     let shared = SHARED.get_or_init(async || start().await.map_err(|error| format!("{error:#}"))).await;
     shared.as_ref().map_err(|text| anyhow!("{text}"))
+}
+
+/// A control plane of one test's own, with Tidegate installed and nothing of it running. It lasts as long as this process, like the
+/// shared one.
+///
+/// # Errors
+/// When it does not start.
+pub async fn own_control_plane() -> Result<&'static ControlPlane> {
+    let started = ControlPlane::start().await?;
+    started.install().await?;
+    Ok(Box::leak(Box::new(started)))
 }
 
 /// An installation of this test's own, on a second control plane.

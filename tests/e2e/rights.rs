@@ -12,12 +12,11 @@ use serde_json::{Value, json};
 use tidegate_api::JitPolicy;
 use tidegate_api::names::{CONTROLLER, GATEWAY};
 use tidegate_test_support::servers::SYSTEM_NAMESPACE;
-use tidegate_test_support::{ControlPlane, Controller, Gateway, eventually, objects};
-use tokio::sync::OnceCell;
+use tidegate_test_support::{ControlPlane, Controller, eventually, objects};
 
 use crate::agent::SOON;
 use crate::fleet::Fleet;
-use crate::installation::{Installation, READY};
+use crate::installation::{Installation, READY, own_control_plane};
 
 /// Rights that this story cannot use, and why they are needed.
 const ELSEWHERE: [(&str, &str); 4] = [
@@ -33,28 +32,10 @@ const ELSEWHERE: [(&str, &str); 4] = [
     ("tidegate-controller: patch events.k8s.io/events", "counts up an event that comes again within minutes"),
 ];
 
-/// A control plane of this test's own: its log is the story and nothing else.
-async fn installation() -> Result<Installation> {
-    static OWN: OnceCell<Result<ControlPlane, String>> = OnceCell::const_new();
-    let start = async || -> Result<ControlPlane> {
-        let started = ControlPlane::start().await?;
-        started.install().await?;
-        Ok(started)
-    };
-    let own = OWN.get_or_init(async || start().await.map_err(|error| format!("{error:#}"))).await;
-    let control_plane = own.as_ref().map_err(|text| anyhow!("{text}"))?;
-    let controller = Controller::start(control_plane).await?;
-    let gateways = [Gateway::start(control_plane).await?, Gateway::start(control_plane).await?];
-    controller.ready(READY).await?;
-    for gateway in &gateways {
-        gateway.ready(READY).await?;
-    }
-    Ok(Installation { control_plane, controller, gateways })
-}
-
 #[tokio::test]
 async fn no_call_of_controller_and_gateway_is_denied_and_no_right_of_theirs_is_unused() -> Result<()> {
-    let installation = installation().await?;
+    // Its log is this story and nothing else.
+    let installation = Installation::start(own_control_plane().await?).await?;
     let fleet = Fleet::new(&installation, "rights").await?;
     let agent = fleet.agent().await?;
     fleet.granted("er-1", "5m").await?;

@@ -23,14 +23,7 @@ pub fn control_plane_programs() -> Result<PathBuf> {
         return Ok(given);
     }
     let version = variable("TIDEGATE_K8S").unwrap_or_else(|| DEFAULT_VERSION.to_owned());
-    let cache = match (variable("XDG_CACHE_HOME"), variable("HOME")) {
-        (Some(cache), _) => PathBuf::from(cache),
-        (None, Some(home)) => Path::new(&home).join(".cache"),
-        (None, None) => {
-            bail!("neither HOME nor XDG_CACHE_HOME is set, so there is no cache to look in")
-        }
-    };
-    let folder = cache.join(format!("tidegate/controlplane/v{version}"));
+    let folder = cache()?.join(format!("tidegate/controlplane/v{version}"));
     if !has_all(&folder) {
         bail!(
             "no control plane for Kubernetes {version} in {}; run `make controlplane` to build it, or set \
@@ -42,16 +35,40 @@ pub fn control_plane_programs() -> Result<PathBuf> {
     Ok(folder)
 }
 
+fn cache() -> Result<PathBuf> {
+    match (variable("XDG_CACHE_HOME"), variable("HOME")) {
+        (Some(cache), _) => Ok(PathBuf::from(cache)),
+        (None, Some(home)) => Ok(Path::new(&home).join(".cache")),
+        (None, None) => bail!("neither HOME nor XDG_CACHE_HOME is set, so there is no cache to look in"),
+    }
+}
+
 /// One of our own programs (`controller`, `gateway`, `tidegate-agent`), from the folder this test was built into.
 ///
 /// # Errors
 /// When it has not been built.
 pub fn program(name: &str) -> Result<PathBuf> {
-    let path = profile_folder()?.join(name);
+    let path = programs()?.join(name);
     if !path.is_file() {
         bail!("{} does not exist; build it first: `cargo build --workspace --bins`", path.display());
     }
     Ok(path)
+}
+
+/// The folder with our own programs.
+///
+/// # Errors
+/// When nobody knows where this test was built into.
+pub fn programs() -> Result<PathBuf> {
+    profile_folder()
+}
+
+/// The folder with the tools that `make` has installed, such as helm. It may not exist.
+///
+/// # Errors
+/// When there is no cache.
+pub fn tools() -> Result<PathBuf> {
+    Ok(cache()?.join("tidegate/tools/bin"))
 }
 
 /// The root of the checkout.
@@ -81,11 +98,17 @@ fn profile_folder() -> Result<PathBuf> {
     Ok(folder.to_owned())
 }
 
+/// Shall golden files be written instead of compared? The setting `TIDEGATE_WRITE_GOLDEN`.
+#[must_use]
+pub fn writes_golden() -> bool {
+    variable("TIDEGATE_WRITE_GOLDEN").is_some()
+}
+
 fn has_all(folder: &Path) -> bool {
     PROGRAMS.iter().all(|name| folder.join(name).is_file())
 }
 
-#[expect(clippy::disallowed_methods, reason = "a test binary has no clap; these three are read here only")]
+#[expect(clippy::disallowed_methods, reason = "a test binary has no clap; these are read here only")]
 fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
