@@ -29,15 +29,24 @@ test: controlplane ## All tests, on a real API server
 	cargo build --locked $(PROGRAMS)
 	cargo test --locked --workspace
 
+.PHONY: test-monitoring
+test-monitoring: controlplane prometheus ## Alerts by promtool, the dashboard by Prometheus and the real servers (PICTURES=1 draws docs/images)
+	cargo build --locked $(PROGRAMS)
+	cargo test --locked --package tidegate --test monitoring -- --include-ignored
+	$(if $(PICTURES),TIDEGATE_WRITE_GOLDEN=1) cargo test --locked --package tidegate --test e2e dashboard -- --ignored --nocapture
+
 .PHONY: mutants
 mutants: controlplane ## Weaken the admission policies in every place; each must turn an adversary case red (3 minutes)
 	cargo test --locked --package tidegate --test api weakened -- --ignored --nocapture
 
 .PHONY: bench
-bench: ## Measure what an item costs, and the evaluator beside Cedar; writes docs/benchmarks.md (SHORT=1: a look of 2 minutes, writes nothing)
-	@echo 'Building the benchmark ...' >&2
-	@cargo build --quiet --release --manifest-path hack/bench/Cargo.toml --target-dir target/bench
-	@exec target/bench/release/bench $(if $(SHORT),--short,--write docs/benchmarks.md)
+bench: controlplane ## Measure what an item costs, beside Cedar, client-go and others; writes docs/benchmarks.md (SHORT=1: a look of some minutes, writes nothing)
+	@echo 'Building the benchmarks ...' >&2
+	@cargo build --locked --quiet --release --manifest-path hack/bench/Cargo.toml --target-dir target/bench
+	@cargo build --locked --quiet --release --package tidegate --bins --target-dir target/bench
+	@cd hack/bench/informer && go build -trimpath -o ../../../target/bench/release/informer .
+	@target/bench/release/bench $(if $(SHORT),--short,--write docs/benchmarks.md)
+	@exec target/bench/release/bench-cluster $(if $(SHORT),--requests 100 --rounds 1,--write docs/benchmarks.md)
 
 .PHONY: lint
 lint: tools ## Formatting, clippy, docs, generated files, breaking changes of the API, arrows between modules, licences and bans
@@ -51,8 +60,10 @@ lint: tools ## Formatting, clippy, docs, generated files, breaking changes of th
 	$(TOOLS)/cargo-machete
 
 .PHONY: generate
-generate: ## Write the generated files (CRDs, docs/reference.md, Argo CD's health scripts) anew
+generate: ## Write the generated files (CRDs, docs/reference.md, docs/metrics.md, the dashboard, Argo CD's health scripts) anew
 	cargo run --locked --quiet --bin crdgen -- write crds docs/reference.md
+	cargo run --locked --quiet --bin monitoring -- metrics docs/metrics.md
+	cargo run --locked --quiet --bin monitoring -- dashboard hack/monitoring/dashboard.yaml charts/tidegate/files/dashboard.json
 	cd hack/gitops && go run -mod=readonly . generate ../../config/argocd
 
 .PHONY: golden
@@ -70,6 +81,10 @@ fmt: ## Format the code
 .PHONY: controlplane
 controlplane: ## Build kube-apiserver, kube-controller-manager, kubectl and etcd into the cache (once, about 6 minutes)
 	@hack/controlplane/build.sh > /dev/null
+
+.PHONY: prometheus
+prometheus: ## Build promtool and prometheus into the cache (once, about 5 minutes)
+	@hack/prometheus/build.sh > /dev/null
 
 .PHONY: tools
 tools: $(TOOLS)/cargo-deny-$(CARGO_DENY_VERSION) $(TOOLS)/cargo-machete-$(CARGO_MACHETE_VERSION) ## Install the lint tools into the cache (once)

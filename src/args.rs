@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -14,6 +15,9 @@ use tidegate_core::wire::limit;
 use tracing_subscriber::filter::Targets;
 
 use crate::telemetry::LogFormat;
+
+/// How long ended requests may be kept: up to ten years.
+const RETENTION: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(87_600 * 3600);
 
 /// What both servers take.
 #[derive(Debug, Clone, clap::Args)]
@@ -61,12 +65,19 @@ pub struct ControllerArgs {
     /// The namespace that holds the controller's own Secrets.
     #[arg(long, env = "TIDEGATE_NAMESPACE", value_name = "NAME", default_value = "tidegate-system", value_parser = namespace)]
     pub namespace: String,
+    /// Where this process runs, the first part of its name in the Lease and in the API server's audit log. Default: the host name.
+    #[arg(long, env = "POD_NAME", value_name = "NAME")]
+    pub pod_name: Option<String>,
     /// Names this installation in certificates and signed parts; it can never change later.
     #[arg(long, env = "TIDEGATE_TRUST_DOMAIN", value_name = "NAME", default_value = "tidegate.local", value_parser = trust_domain)]
     pub trust_domain: String,
     /// Switches elevation off for the whole installation: requests are declined, rights granted ahead end, active grants run out.
     #[arg(long, env = "TIDEGATE_SUSPENDED")]
     pub suspended: bool,
+    /// How long an ended request is kept before its object is deleted, 1s to 87600h; declined ones for 1h at most. What is not known
+    /// to the fleet part yet stays longer.
+    #[arg(long, env = "TIDEGATE_RETENTION", value_name = "DURATION", default_value = "720h", value_parser = retention)]
+    pub retention: Duration,
     /// A DNS name or IP address by which agents reach the gateway; repeatable. Goes into its certificate. Default:
     /// `tidegate-gateway.NAMESPACE.svc`, localhost and 127.0.0.1.
     #[arg(long, env = "TIDEGATE_GATEWAY_HOSTNAME", value_name = "HOST", value_delimiter = ',')]
@@ -85,6 +96,13 @@ pub enum Host {
 // === impl ControllerArgs ===
 
 impl ControllerArgs {
+    /// The name of the Pod, or of the host.
+    #[must_use]
+    pub fn place(&self) -> String {
+        let given = self.pod_name.clone().filter(|name| !name.is_empty());
+        given.unwrap_or_else(|| rustix::system::uname().nodename().to_string_lossy().into_owned())
+    }
+
     /// The names of the gateway's certificate: those given, else the defaults for this namespace.
     #[must_use]
     pub fn gateway_hosts(&self) -> Vec<Host> {
@@ -139,6 +157,14 @@ fn trust_domain(text: &str) -> Result<String, String> {
         .to_owned())
 }
 
+fn retention(text: &str) -> Result<Duration, String> {
+    let kept = parse_duration(text).map_err(|e| e.to_string())?;
+    if RETENTION.contains(&kept) {
+        return Ok(kept);
+    }
+    Err("give 1s to 87600h".to_owned())
+}
+
 fn poll_hold(text: &str) -> Result<Duration, String> {
     let hold = parse_duration(text).map_err(|e| e.to_string())?;
     if (Duration::from_secs(1)..=limit::POLL_HOLD).contains(&hold) {
@@ -170,6 +196,14 @@ mod tests {
     }
 
     #[test]
+    fn ended_requests_are_kept_for_720_hours_unless_told_otherwise() {
+        let kept = |args: &[&str]| ControllerArgs::try_parse_from([&["controller"], args].concat()).unwrap().retention;
+        assert_eq!(kept(&[]), Duration::from_secs(720 * 3600));
+        assert_eq!(kept(&["--retention", "1s"]), Duration::from_secs(1));
+        assert_eq!(kept(&["--retention", "87600h"]), Duration::from_secs(87_600 * 3600));
+    }
+
+    #[test]
     fn bad_values_are_refused_by_the_name_of_their_flag() {
         let gateway = ["gateway", "--tls-dir", "a", "--trust-dir", "b"];
         for bad in [["--poll-hold", "56s"], ["--poll-hold", "0s"], ["--address", "nowhere"], ["--log-level", "loud=9"]]
@@ -183,6 +217,9 @@ mod tests {
             ["--trust-domain", ""],
             ["--gateway-hostname", "https://gate"],
             ["--gateway-hostname", "1.2.3"],
+            ["--retention", "0s"],
+            ["--retention", "87601h"],
+            ["--retention", "30d"],
         ] {
             let error = ControllerArgs::try_parse_from(["controller"].into_iter().chain(bad)).unwrap_err().to_string();
             assert!(error.contains(bad[0]), "{error}");

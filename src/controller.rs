@@ -1,21 +1,30 @@
-//! The controller: watches the five kinds and CertificateSigningRequests, and wires each to its pass. Deciding is core's, every
-//! write goes through `apply`, `certificate` and `keys`.
+//! The controller: watches the five kinds and CertificateSigningRequests, stands by until it leads (`lease`), and then runs each kind's
+//! passes (`leading`). Deciding is core's, every write goes through `apply`, `certificate` and `keys`.
 
 mod apply;
 mod attestation;
+mod census;
 mod certificate;
 mod counts;
 mod endpoint;
 mod error;
+mod events;
 mod fleet;
 mod guard;
 mod keys;
+mod leading;
+mod lease;
 mod ledger;
+mod live;
 mod lock;
+mod measure;
 mod policy;
+mod queue;
 mod request;
+mod retention;
 #[cfg(test)]
 mod tests;
+mod timekeeper;
 mod watch;
 mod wiring;
 
@@ -28,7 +37,6 @@ use k8s_openapi::api::core::v1::Namespace;
 use kube::core::DeserializeGuard;
 use kube::core::PartialObjectMeta;
 use kube::runtime::controller::Action;
-use kube::runtime::events::{Recorder, Reporter};
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Api, Client, Resource, ResourceExt};
 use tidegate_api::names::{CONTROLLER, FLEET};
@@ -43,13 +51,17 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::error::Error;
+use self::events::Events;
 use self::guard::{AdmissionGuard, Watchman};
 use self::keys::{KeyStore, Keys};
+use self::leading::Leading;
+use self::lease::Candidate;
 use self::ledger::Ledgers;
-use self::wiring::{Watches, Wiring, vital};
+use self::live::Live;
+use self::wiring::{Watches, Wiring};
 use crate::args::ControllerArgs;
-use crate::metrics::{ControllerMetrics, Metrics};
-use crate::runtime::{self, Readiness, WatchRetry};
+use crate::metrics::{ControllerMetrics, Kind, KubeMetrics, Metrics};
+use crate::runtime::{self, Readiness, Replica};
 use crate::{clock, convert};
 
 /// An object that may not parse: one bad object must not stop the list it is in.
@@ -57,8 +69,6 @@ type Guarded<K> = DeserializeGuard<K>;
 
 /// The longest an object goes unlooked at. A timer is a hint; this is the net under it.
 const LONGEST_REQUEUE: Duration = Duration::from_secs(300);
-/// How often certificates and the trust bundle are looked at.
-const KEYS_EVERY: Duration = Duration::from_secs(3600);
 /// The kinds whose watches make this process ready.
 const WATCHED: [&str; 7] = [
     "jitpolicies",
@@ -82,94 +92,82 @@ struct Context {
     locks: Store<Guarded<Lock>>,
     certificates: Store<CertificateSigningRequest>,
     namespaces: Store<PartialObjectMeta<Namespace>>,
-    recorder: Recorder,
+    events: Events,
+    live: Live,
     metrics: ControllerMetrics,
     guard: Arc<AdmissionGuard>,
     ledgers: Ledgers,
     /// `--suspended`
     suspended: bool,
+    /// `--retention`
+    retention: Duration,
 }
 
-/// Runs until told to stop.
+/// What the controller reports: the registry, and the two that measure.
+#[derive(Debug)]
+pub struct Instruments {
+    /// The registry.
+    pub metrics: Metrics,
+    /// Of what it does.
+    pub controller: ControllerMetrics,
+    /// Of its dealings with the API server.
+    pub kube: KubeMetrics,
+}
+
+impl Instruments {
+    /// New ones.
+    ///
+    /// # Errors
+    /// One of them is defined twice.
+    pub fn new() -> Result<Self, prometheus::Error> {
+        let metrics = Metrics::new("controller")?;
+        let controller = ControllerMetrics::new(&metrics)?;
+        let kinds: Vec<Kind> = WATCHED.iter().filter_map(|plural| Kind::of_plural(plural)).collect();
+        let kube = KubeMetrics::new(&metrics, &kinds)?;
+        Ok(Self { metrics, controller, kube })
+    }
+}
+
+/// Runs until told to stop: watches and stands by until it leads, then judges and writes.
 ///
 /// # Errors
-/// The cluster cannot be reached, or the keys are unusable.
+/// The cluster cannot be reached, or this process led and does so no longer.
 pub async fn run(args: ControllerArgs, stop: CancellationToken) -> anyhow::Result<()> {
-    let hosts = args.gateway_hosts();
-    let ControllerArgs { common, namespace, trust_domain, suspended, gateway_hostname: _ } = args;
+    let (hosts, replica) = (args.gateway_hosts(), Replica::new(CONTROLLER, &args.place())?);
+    let ControllerArgs { common, namespace, trust_domain, suspended, retention, gateway_hostname: _, pod_name: _ } =
+        args;
     let readiness = Arc::new(Readiness::new(&WATCHED));
-    let metrics = Arc::new(Metrics::new("controller")?);
-    let controller_metrics = ControllerMetrics::new(&metrics)?;
+    let Instruments { metrics, controller: controller_metrics, kube } = Instruments::new()?;
+    let metrics = Arc::new(metrics);
     let tasks = TaskTracker::new();
-    let admin = runtime::serve_admin(common.admin_address, metrics, Arc::clone(&readiness)).await?;
-    let client = runtime::client(Arc::clone(&readiness)).await?;
-    let watchman = Watchman::new(client.clone(), &namespace, Arc::clone(&readiness), controller_metrics.clone())?;
-    let store = KeyStore::new(client.clone(), namespace, trust_domain.clone(), hosts);
-    let Some(keys) = load_keys(&store, &stop).await else { return Ok(()) };
-    let wiring = Wiring::new(&Watches { client: &client, readiness: &readiness, tasks: &tasks, stop: &stop });
-    let context = Arc::new(Context {
-        recorder: Recorder::new(client.clone(), Reporter { controller: CONTROLLER.to_owned(), instance: None }),
-        client,
-        keys,
-        trust_domain,
-        policies: wiring.policies.store.clone(),
-        requests: wiring.requests.store.clone(),
-        endpoints: wiring.endpoints.store.clone(),
-        fleets: wiring.fleets.store.clone(),
-        locks: wiring.locks.store.clone(),
-        certificates: wiring.certificates.store.clone(),
-        namespaces: wiring.namespaces.clone(),
-        metrics: controller_metrics,
-        guard: Arc::new(AdmissionGuard::new()),
-        ledgers: Ledgers::default(),
-        suspended,
-    });
-    tasks.spawn(renew_keys(store, Arc::clone(&context), stop.clone()));
-    let watching = watchman.run(Arc::clone(&context.guard), Arc::clone(&context), stop.clone());
-    tasks.spawn(vital(&stop, watching));
-    // Judging before the guard's first word would only write that everything waits for it.
-    if stop.run_until_cancelled(ready_to_judge(&context)).await.is_some() {
-        wiring.run(&context, &tasks, &stop);
-    }
-    tasks.close();
-    tasks.wait().await;
+    let admin = runtime::serve_admin(common.admin_address, Arc::clone(&metrics), Arc::clone(&readiness)).await?;
+    metrics.on_scrape(runtime::watch_progress(kube.clone(), Arc::clone(&readiness)));
+    let client = replica.client(Arc::clone(&readiness), kube).await?;
+    let for_lease = replica.client_for_lease().await?;
+    let candidate = Candidate::new(for_lease, &namespace, replica.name(), replica.gate.clone());
+    let watchman =
+        Watchman::new(client.clone(), replica, &namespace, Arc::clone(&readiness), controller_metrics.clone())?;
+    let store = KeyStore::new(client.clone(), namespace, trust_domain.clone(), hosts, controller_metrics.clone());
+    let mut wiring = Wiring::new(&Watches { client: &client, readiness: &readiness, tasks: &tasks, stop: &stop });
+    let elected = tokio::select! {
+        elected = candidate.elected(&stop) => elected?,
+        never = wiring.stand_by() => match never {},
+    };
+    let Some(mut tenure) = elected else { return Ok(()) };
+    controller_metrics.leader(true);
+    tasks.spawn(tenure.tell(events::recorder(client.clone())));
+    let instruments = (metrics, controller_metrics.clone());
+    let leading = Leading { client, store, watchman, wiring, instruments, trust_domain, suspended, retention };
+    let ended = tokio::select! {
+        why = tenure.lost() => Err(why.context("this process leads no longer")),
+        () = leading.run(&tasks, &stop) => Ok(()),
+    };
+    controller_metrics.leader(false);
+    // Whoever has lost the Lease has nothing to wait for and nothing to give back.
+    ended?;
+    tenure.release().await;
     admin.abort();
     Ok(())
-}
-
-/// Waits for the guard's first word and for a live list of what is open.
-async fn ready_to_judge(context: &Context) {
-    context.guard.checked().await;
-    for wait in WatchRetry::default() {
-        match context.ledgers.load(&context.client).await {
-            Ok(()) => return,
-            Err(error) => tracing::error!(%error, "open requests could not be counted; nothing is judged"),
-        }
-        tokio::time::sleep(wait).await;
-    }
-}
-
-/// Loads the keys, trying again while the API server is away. `None`: told to stop meanwhile.
-async fn load_keys(store: &KeyStore, stop: &CancellationToken) -> Option<Keys> {
-    for wait in WatchRetry::default() {
-        match store.ensure(clock::now()).await {
-            Ok(keys) => return Some(keys),
-            Err(error) => tracing::error!(%error, "keys are not there yet; nothing is judged"),
-        }
-        tokio::select! {
-            () = stop.cancelled() => return None,
-            () = tokio::time::sleep(wait) => {}
-        }
-    }
-    None
-}
-
-async fn renew_keys(store: KeyStore, context: Arc<Context>, stop: CancellationToken) {
-    while stop.run_until_cancelled(tokio::time::sleep(KEYS_EVERY)).await.is_some() {
-        if let Err(error) = store.refresh(&context.keys, clock::now()).await {
-            tracing::error!(%error, "the gateway's certificate or the trust bundle could not be brought up to date");
-        }
-    }
 }
 
 // === impl Context ===
@@ -183,7 +181,9 @@ impl Context {
             None => {
                 let api = Api::<Namespace>::all(self.client.clone());
                 let found = api.get_metadata_opt(namespace).await;
-                found.map_err(|source| Error::Fetch { what: "Namespace", source })?.and_then(|found| found.metadata.uid)
+                found
+                    .map_err(|source| Error::Fetch { what: "Namespace", source: Arc::new(source) })?
+                    .and_then(|found| found.metadata.uid)
             }
         };
         let unknown = || Error::Fleet(namespace.to_owned());
@@ -202,6 +202,9 @@ impl Context {
     ) -> Result<Option<tidegate_api::Signed>, Error> {
         let recorded = previous.as_ref().map(convert::signed).transpose()?;
         let signed = sign_if_changed(recorded.as_ref(), body, self.issuer(fleet), now)?;
+        if signed.is_some() {
+            self.metrics.signed(B::KIND);
+        }
         Ok(signed.as_ref().map(convert::from_signed).or(previous))
     }
 

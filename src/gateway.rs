@@ -30,14 +30,14 @@ pub use self::enroll::{Enroller, Waits};
 use self::error::HttpError;
 pub use self::listener::{Life, Limits, Listener};
 pub use self::report::Reporter;
-pub use self::router::router;
+pub use self::router::{ROUTES, router};
 pub use self::served::Served;
 pub use self::tls::Tls;
 pub use self::trust::Trust;
 use crate::args::{Common, GatewayArgs};
 use crate::clock;
-use crate::metrics::{GatewayMetrics, Metrics};
-use crate::runtime::{Readiness, client, serve_admin};
+use crate::metrics::{GatewayMetrics, Kind, KubeMetrics, Metrics};
+use crate::runtime::{Readiness, client, serve_admin, watch_progress};
 
 /// How long an enrolment waits for its certificate.
 const ENROLL_WAITS: Waits = Waits { first: Duration::from_secs(2), later: Duration::from_secs(20) };
@@ -67,6 +67,33 @@ pub struct App {
     pub stopping: CancellationToken,
 }
 
+/// What the gateway reports: the registry, and the two that measure.
+#[derive(Debug)]
+pub struct Instruments {
+    /// The registry.
+    pub metrics: Metrics,
+    /// Of what it does.
+    pub gateway: GatewayMetrics,
+    /// Of its dealings with the API server.
+    pub kube: KubeMetrics,
+}
+
+// === impl Instruments ===
+
+impl Instruments {
+    /// New ones.
+    ///
+    /// # Errors
+    /// One of them is defined twice.
+    pub fn new() -> Result<Self, prometheus::Error> {
+        let metrics = Metrics::new("gateway")?;
+        let gateway = GatewayMetrics::new(&metrics, &ROUTES)?;
+        let kinds: Vec<Kind> = feed::WATCHED.iter().filter_map(|plural| Kind::of_plural(plural)).collect();
+        let kube = KubeMetrics::new(&metrics, &kinds)?;
+        Ok(Self { metrics, gateway, kube })
+    }
+}
+
 // === impl App ===
 
 impl App {
@@ -94,16 +121,18 @@ pub async fn run(args: GatewayArgs, stopping: CancellationToken) -> anyhow::Resu
     let GatewayArgs { common, address, tls_dir, trust_dir, poll_hold } = args;
     let Common { admin_address, log_level: _, log_format: _ } = common;
     let readiness = Arc::new(Readiness::new(&feed::WATCHED));
-    let registry = Arc::new(Metrics::new("gateway")?);
-    let metrics = GatewayMetrics::new(&registry)?;
+    let Instruments { metrics: registry, gateway: metrics, kube } = Instruments::new()?;
+    let registry = Arc::new(registry);
     let tls = Arc::new(Tls::load(&tls_dir)?);
     let trust = Arc::new(Trust::load(&trust_dir)?);
-    let client = client(Arc::clone(&readiness)).await.context("no usable Kubernetes configuration")?;
-    serve_admin(admin_address, registry, Arc::clone(&readiness)).await.context("--admin-address")?;
+    let client = client(Arc::clone(&readiness), kube.clone()).await.context("no usable Kubernetes configuration")?;
+    serve_admin(admin_address, Arc::clone(&registry), Arc::clone(&readiness)).await.context("--admin-address")?;
     let tcp = TcpListener::bind(address).await.context("--address")?;
     tracing::info!(listener = "agents", address = %tcp.local_addr()?, "listening");
 
-    let served = Arc::new(Served::default());
+    let served = Arc::new(Served::measured(metrics.clone()));
+    registry.on_scrape(watch_progress(kube, Arc::clone(&readiness)));
+    registry.on_scrape(measure(metrics.clone(), Arc::clone(&served), Arc::clone(&readiness)));
     let mut feeding = tokio::spawn(feed::feed(client.clone(), Arc::clone(&served), Arc::clone(&readiness)));
     tokio::spawn(reload_files(Arc::clone(&tls), Arc::clone(&trust)));
     let app = Arc::new(App {
@@ -127,6 +156,15 @@ pub async fn run(args: GatewayArgs, stopping: CancellationToken) -> anyhow::Resu
         () = serving => Ok(()),
         () = draining => Ok(()),
         ended = &mut feeding => anyhow::bail!("the watches ended: {ended:?}"),
+    }
+}
+
+/// Says at each scrape how old and how large what is served is.
+fn measure(metrics: GatewayMetrics, served: Arc<Served>, readiness: Arc<Readiness>) -> impl Fn() + Send + 'static {
+    move || {
+        let oldest = readiness.ages(clock::monotonic()).map(|(_, age)| age).max().unwrap_or_default();
+        let (parts, bytes) = served.size();
+        metrics.serves(oldest, parts, bytes);
     }
 }
 

@@ -1,89 +1,55 @@
-//! Every metric of both servers, with closed labels: no object, person or message ever becomes one.
+//! Every metric of both servers, with closed labels: no object, person or message ever becomes one. Here is the registry; what is
+//! measured is in `controller`, `gateway` and `kube`. A metric is defined once, by its line there: it is registered, starts at 0 for
+//! every word of its labels, and stands in docs/metrics.md (`page`).
 
-use std::time::Duration;
+mod controller;
+mod gateway;
+mod kube;
+mod page;
+mod words;
 
-use prometheus::core::Collector;
-use prometheus::{
-    Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
+use std::fmt;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use prometheus::core::{Collector, Metric, MetricVec, MetricVecBuilder};
+use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder};
+
+pub use self::controller::{
+    By, Census, CertificateResult, ControllerMetrics, EndpointState, FailedStep, KeyName, Outcome, PolicyStanding,
+    Settled,
 };
-use tidegate_core::refusal::RefusalCode;
+pub use self::gateway::{Excess, GatewayMetrics, Handshake, Stage};
+pub use self::kube::{KubeMetrics, KubeVerb, StatusClass};
+pub use self::page::page;
+pub use self::words::{Kind, Label, Word};
+
+/// The prefix of every name.
+const PREFIX: &str = "tidegate";
 
 /// What both servers report, and the registry behind `/metrics`.
-#[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
     ready: IntGauge,
+    defined: Mutex<Vec<Defined>>,
+    refresh: Mutex<Vec<Box<dyn Fn() + Send>>>,
 }
 
-/// What the controller reports.
-#[derive(Debug, Clone)]
-pub struct ControllerMetrics {
-    reconciles: IntCounterVec,
-    reconcile_seconds: HistogramVec,
-    expiry_lag: Histogram,
-    admission_guard_ok: IntGauge,
-}
-
-/// What the gateway reports.
-#[derive(Debug, Clone)]
-pub struct GatewayMetrics {
-    waiters: IntGauge,
-    requests: IntCounterVec,
-    handshakes: IntCounterVec,
-    connections: IntGauge,
-    connections_refused: IntCounterVec,
-    rejected: IntCounterVec,
+/// A metric as it was defined.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Defined {
+    /// Its whole name.
+    pub name: String,
+    /// `counter`, `gauge` or `histogram`.
+    pub kind: &'static str,
+    /// Its labels with every word they may have.
+    pub labels: Vec<Label>,
+    /// What it says.
+    pub help: String,
 }
 
 /// Something that exists now, counted from its creation to its drop, however it ends.
 #[derive(Debug)]
 pub struct Counted(IntGauge);
-
-/// Kinds that the controller reconciles.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// JitPolicy
-    Policy,
-    /// ElevationRequest
-    Request,
-    /// ManagedEndpoint
-    Endpoint,
-    /// Fleet
-    Fleet,
-    /// Lock
-    Lock,
-    /// CertificateSigningRequest
-    Certificate,
-}
-
-/// How one reconcile went.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
-    /// Judged; written if it differed.
-    Ok,
-    /// Could not judge or write; tried again.
-    Error,
-}
-
-/// How one TLS handshake went.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Handshake {
-    /// Completed.
-    Ok,
-    /// Refused by either side.
-    Refused,
-    /// Not completed in time.
-    Timeout,
-}
-
-/// Why a connection was closed before it was served.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Excess {
-    /// There are as many connections as there may be.
-    Connections,
-    /// There are as many without a certificate as there may be.
-    Anonymous,
-}
 
 // === impl Metrics ===
 
@@ -93,145 +59,119 @@ impl Metrics {
     /// # Errors
     /// The name is no part of a metric name.
     pub fn new(process: &str) -> Result<Self, prometheus::Error> {
-        let registry = Registry::new_custom(Some("tidegate".to_owned()), None)?;
-        let build = IntGaugeVec::new(Opts::new("build_info", "1 for the running version."), &["version"])?;
+        let mut metrics = Self {
+            registry: Registry::new_custom(Some(PREFIX.to_owned()), None)?,
+            ready: IntGauge::new("ready", "Replaced below.")?,
+            defined: Mutex::default(),
+            refresh: Mutex::default(),
+        };
+        let version = Label { name: "version", words: vec![env!("CARGO_PKG_VERSION").to_owned()] };
+        let build = metrics.gauge("build_info", "1, for the version that runs.", vec![version])?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
-        register(&registry, &build)?;
-        let ready = IntGauge::new(format!("{process}_ready"), "1 when caches are filled and watches make progress.")?;
-        register(&registry, &ready)?;
-        Ok(Self { registry, ready })
+        let ready = metrics.gauge(
+            &format!("{process}_ready"),
+            "1 when every cache is filled and every watch has made progress within 90 s.",
+            Vec::new(),
+        )?;
+        metrics.ready = one(&ready);
+        Ok(metrics)
+    }
+
+    /// From now on `refresh` sets gauges before each scrape; it must be quick and not wait.
+    pub fn on_scrape(&self, refresh: impl Fn() + Send + 'static) {
+        lock(&self.refresh).push(Box::new(refresh));
     }
 
     /// Everything as Prometheus text (version 0.0.4); `ready` is the state of this moment.
     #[must_use]
     pub fn render(&self, ready: bool) -> String {
         self.ready.set(i64::from(ready));
+        lock(&self.refresh).iter().for_each(|refresh| refresh());
         let mut text = String::new();
         if let Err(error) = TextEncoder::new().encode_utf8(&self.registry.gather(), &mut text) {
             tracing::error!(%error, "metrics cannot be written");
         }
         text
     }
-}
 
-fn register<C: Collector + Clone + 'static>(registry: &Registry, collector: &C) -> Result<(), prometheus::Error> {
-    registry.register(Box::new(collector.clone()))
-}
-
-// === impl ControllerMetrics ===
-
-impl ControllerMetrics {
-    /// Registers the controller's metrics.
-    ///
-    /// # Errors
-    /// They were registered before.
-    pub fn new(metrics: &Metrics) -> Result<Self, prometheus::Error> {
-        let reconciles =
-            IntCounterVec::new(Opts::new("reconcile_total", "Passes over one object."), &["kind", "result"])?;
-        let options = HistogramOpts::new("reconcile_duration_seconds", "How long a pass took.");
-        let reconcile_seconds = HistogramVec::new(options, &["kind"])?;
-        let buckets = vec![0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0, 3600.0];
-        let options = HistogramOpts::new("expiry_lag_seconds", "From a grant's deadline until status says Expired.");
-        let expiry_lag = Histogram::with_opts(options.buckets(buckets))?;
-        let admission_guard_ok = IntGauge::new("admission_guard_ok", "1 when the admission policies hold.")?;
-        register(&metrics.registry, &admission_guard_ok)?;
-        register(&metrics.registry, &reconciles)?;
-        register(&metrics.registry, &reconcile_seconds)?;
-        register(&metrics.registry, &expiry_lag)?;
-        Ok(Self { reconciles, reconcile_seconds, expiry_lag, admission_guard_ok })
-    }
-
-    /// One pass over an object.
-    pub fn reconciled(&self, kind: Kind, outcome: Outcome, took: Duration) {
-        self.reconciles.with_label_values(&[kind.label(), outcome.label()]).inc();
-        self.reconcile_seconds.with_label_values(&[kind.label()]).observe(took.as_secs_f64());
-    }
-
-    /// Whether the admission guard has passed.
-    pub fn guard(&self, passed: bool) {
-        self.admission_guard_ok.set(i64::from(passed));
-    }
-
-    /// A grant was written as `Expired` this long after its deadline.
-    pub fn expired(&self, lag: Duration) {
-        self.expiry_lag.observe(lag.as_secs_f64());
-    }
-}
-
-// === impl GatewayMetrics ===
-
-impl GatewayMetrics {
-    /// Registers the gateway's metrics.
-    ///
-    /// # Errors
-    /// They were registered before.
-    pub fn new(metrics: &Metrics) -> Result<Self, prometheus::Error> {
-        let waiters = IntGauge::new("gateway_waiters", "Polls that are held now.")?;
-        let options = Opts::new("gateway_requests_total", "Answered requests by route and class of status.");
-        let requests = IntCounterVec::new(options, &["route", "class"])?;
-        let options = Opts::new("gateway_handshakes_total", "TLS handshakes.");
-        let handshakes = IntCounterVec::new(options, &["result"])?;
-        let connections = IntGauge::new("gateway_connections", "Connections of agents that are open now.")?;
-        let options = Opts::new("gateway_connections_refused_total", "Connections that were one too many.");
-        let connections_refused = IntCounterVec::new(options, &["cause"])?;
-        let options = Opts::new("gateway_rejected_total", "Manifests that an agent refused, by the code it gave.");
-        let rejected = IntCounterVec::new(options, &["code"])?;
-        register(&metrics.registry, &waiters)?;
-        register(&metrics.registry, &requests)?;
-        register(&metrics.registry, &handshakes)?;
-        register(&metrics.registry, &connections)?;
-        register(&metrics.registry, &connections_refused)?;
-        register(&metrics.registry, &rejected)?;
-        Ok(Self { waiters, requests, handshakes, connections, connections_refused, rejected })
-    }
-
-    /// Polls that are held now; counted up and down by [`crate::gateway`].
+    /// Every metric that was defined so far, in that order.
     #[must_use]
-    pub fn waiters(&self) -> &IntGauge {
-        &self.waiters
+    pub fn defined(&self) -> Vec<Defined> {
+        lock(&self.defined).clone()
     }
 
-    /// A request was answered. `route` is a row of the route table, or `none`.
-    pub fn answered(&self, route: &'static str, status: http::StatusCode) {
-        let class = match status.as_u16() / 100 {
-            1 => "1xx",
-            2 => "2xx",
-            3 => "3xx",
-            4 => "4xx",
-            _ => "5xx",
-        };
-        self.requests.with_label_values(&[route, class]).inc();
+    fn counter(&self, name: &str, help: &str, labels: Vec<Label>) -> Result<IntCounterVec, prometheus::Error> {
+        let counter = IntCounterVec::new(Opts::new(name, help), &names(&labels))?;
+        self.define(&counter, "counter", Defined { name: name.to_owned(), kind: "", labels, help: help.to_owned() })
     }
 
-    /// A handshake ended.
-    pub fn handshake(&self, handshake: Handshake) {
-        let result = match handshake {
-            Handshake::Ok => "ok",
-            Handshake::Refused => "refused",
-            Handshake::Timeout => "timeout",
-        };
-        self.handshakes.with_label_values(&[result]).inc();
+    fn gauge(&self, name: &str, help: &str, labels: Vec<Label>) -> Result<IntGaugeVec, prometheus::Error> {
+        let gauge = IntGaugeVec::new(Opts::new(name, help), &names(&labels))?;
+        self.define(&gauge, "gauge", Defined { name: name.to_owned(), kind: "", labels, help: help.to_owned() })
     }
 
-    /// Connections that are open now; counted up and down by [`crate::gateway`].
-    #[must_use]
-    pub fn connections(&self) -> &IntGauge {
-        &self.connections
+    /// `buckets` are upper bounds in the unit of the name, rising.
+    fn histogram(
+        &self,
+        name: &str,
+        help: &str,
+        labels: Vec<Label>,
+        buckets: &[f64],
+    ) -> Result<HistogramVec, prometheus::Error> {
+        let options = HistogramOpts::new(name, help).buckets(buckets.to_vec());
+        let histogram = HistogramVec::new(options, &names(&labels))?;
+        self.define(&histogram, "histogram", Defined { name: name.to_owned(), kind: "", labels, help: help.to_owned() })
     }
 
-    /// A connection was closed because there are too many.
-    pub fn connection_refused(&self, excess: Excess) {
-        let cause = match excess {
-            Excess::Connections => "connections",
-            Excess::Anonymous => "anonymous",
-        };
-        self.connections_refused.with_label_values(&[cause]).inc();
+    /// Registers it, and makes its series for every word: a rate from 0 to 1 is seen only where there was a 0.
+    fn define<T>(
+        &self,
+        metric: &MetricVec<T>,
+        kind: &'static str,
+        defined: Defined,
+    ) -> Result<MetricVec<T>, prometheus::Error>
+    where
+        T: MetricVecBuilder + 'static,
+        T::M: Metric + 'static,
+        MetricVec<T>: Collector,
+    {
+        self.registry.register(Box::new(metric.clone()))?;
+        for words in combinations(&defined.labels) {
+            metric.get_metric_with_label_values(&words)?;
+        }
+        lock(&self.defined).push(Defined { name: format!("{PREFIX}_{}", defined.name), kind, ..defined });
+        Ok(metric.clone())
     }
+}
 
-    /// An agent refused a manifest.
-    pub fn rejected(&self, code: RefusalCode) {
-        self.rejected.with_label_values(&[code.as_str()]).inc();
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Metrics").field("defined", &self.defined).finish_non_exhaustive()
     }
+}
+
+/// The only series of a metric without labels.
+fn one<T: MetricVecBuilder>(metric: &MetricVec<T>) -> T::M {
+    metric.with_label_values::<&str>(&[])
+}
+
+fn names(labels: &[Label]) -> Vec<&'static str> {
+    labels.iter().map(|label| label.name).collect()
+}
+
+/// Every choice of a word for each label.
+fn combinations(labels: &[Label]) -> Vec<Vec<&str>> {
+    let mut chosen: Vec<Vec<&str>> = vec![Vec::new()];
+    for label in labels {
+        let longer = |words: Vec<_>| label.words.iter().map(move |word| [words.as_slice(), &[word.as_str()]].concat());
+        chosen = chosen.into_iter().flat_map(longer).collect();
+    }
+    chosen
+}
+
+/// Poisoning is ignored: what is in there is replaced or added to as a whole.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 // === impl Counted ===
@@ -251,50 +191,5 @@ impl Drop for Counted {
     }
 }
 
-// === impl Kind, Outcome ===
-
-impl Kind {
-    fn label(self) -> &'static str {
-        match self {
-            Self::Policy => "JitPolicy",
-            Self::Request => "ElevationRequest",
-            Self::Endpoint => "ManagedEndpoint",
-            Self::Fleet => "Fleet",
-            Self::Lock => "Lock",
-            Self::Certificate => "CertificateSigningRequest",
-        }
-    }
-}
-
-impl Outcome {
-    fn label(self) -> &'static str {
-        match self {
-            Self::Ok => "ok",
-            Self::Error => "error",
-        }
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_counted_is_rendered_with_the_prefix() {
-        let metrics = Metrics::new("controller").unwrap();
-        let controller = ControllerMetrics::new(&metrics).unwrap();
-        controller.reconciled(Kind::Request, Outcome::Ok, Duration::from_millis(3));
-        controller.expired(Duration::from_secs(1));
-        let text = metrics.render(true);
-        for line in [
-            "tidegate_controller_ready 1",
-            "tidegate_reconcile_total{kind=\"ElevationRequest\",result=\"ok\"} 1",
-            "tidegate_reconcile_duration_seconds_count{kind=\"ElevationRequest\"} 1",
-            "tidegate_expiry_lag_seconds_bucket{le=\"0.5\"} 0",
-            "tidegate_expiry_lag_seconds_bucket{le=\"1\"} 1",
-        ] {
-            assert!(text.lines().any(|l| l == line), "{line} is missing in:\n{text}");
-        }
-        assert!(ControllerMetrics::new(&metrics).is_err());
-    }
-}
+mod tests;

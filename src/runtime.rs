@@ -1,9 +1,13 @@
 //! What every server process needs around its work: the shutdown signal, readiness, the admin listener and the Kubernetes
-//! client whose watches count as progress.
+//! client whose watches count as progress and whose answers tell the time; for one of several controllers also the gate that its
+//! writes pass.
 
 mod admin;
 mod client;
+mod gate;
 mod readiness;
+mod replica;
+mod server_time;
 
 use std::io;
 use std::process::ExitCode;
@@ -12,8 +16,11 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 pub use admin::serve_admin;
-pub use client::{WATCH_TIMEOUT, WatchRetry, client, client_with_token, watch_config};
+pub use client::{WATCH_TIMEOUT, WatchRetry, client, watch_config, watch_progress};
+pub use gate::{Shut, WriteGate};
 pub use readiness::{NotReady, Readiness};
+pub use replica::Replica;
+pub use server_time::ask_time;
 
 /// A token that is cancelled by the first SIGTERM or SIGINT. A second one ends the process at once, with 130.
 ///

@@ -137,6 +137,12 @@ impl Authority {
         &self.certificate
     }
 
+    /// When its certificate ends.
+    #[must_use]
+    pub fn not_after(&self) -> Instant {
+        self.not_after
+    }
+
     /// Verifies what the authority signs.
     #[must_use]
     pub fn public_key(&self) -> PublicKey {

@@ -1,27 +1,18 @@
-//! Writes our kinds: status by compare-and-set and only where it differs, the finalizer, Events. Every write carries the
-//! resourceVersion that was judged, so a stale cache or an old leader loses instead of overwriting.
+//! Writes our kinds: status by compare-and-set and only where it differs, the finalizer, the removal of what has ended. Every
+//! write carries the resourceVersion that was judged, so a stale cache or an old leader loses instead of overwriting.
 
 use std::fmt::Debug;
-use std::time::Duration;
 
-use k8s_openapi::api::core::v1::ObjectReference;
-use kube::api::{Patch, PatchParams, PostParams};
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::core::object::HasStatus;
-use kube::runtime::events::{self, EventType, Recorder};
 use kube::{Api, Client, Resource, ResourceExt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 use tidegate_api::names::{CONTROLLER, FLEET, REVOKE_FINALIZER};
 use tidegate_api::{ElevationRequest, Fleet};
-use tidegate_core::lifecycle::Event;
 
 use super::error::Error;
-
-/// Longest time an Event may take: the next pass waits for it.
-const TELL: Duration = Duration::from_secs(2);
-/// Longest note of an Event, in bytes (the API server's limit is 1024).
-const MAX_NOTE: usize = 1000;
 
 /// Replaces the status of an object that was changed only there. The API server answers 409 if it has changed since it
 /// was read.
@@ -95,47 +86,17 @@ pub async fn finalizer(client: &Client, object: ElevationRequest, wanted: bool) 
     }
 }
 
-/// Tells what happened as Events on the request. An Event that cannot be written is logged: it is news, not state.
-pub async fn tell(recorder: &Recorder, object: &ElevationRequest, happened: &[Event]) {
-    let about: ObjectReference = object.object_ref(&());
-    for event in happened {
-        let news = events::Event {
-            type_: if event.kind.is_warning() { EventType::Warning } else { EventType::Normal },
-            reason: event.kind.as_str().to_owned(),
-            note: Some(cut(&event.message, MAX_NOTE)),
-            // Events of one reason and action are counted up as one: two ignored decisions are two.
-            action: event.slot.map_or_else(|| event.kind.as_str().to_owned(), |slot| format!("Decision{slot}")),
-            secondary: None,
-        };
-        let published = tokio::time::timeout(TELL, recorder.publish(&news, &about)).await;
-        let failed = match published {
-            Ok(result) => result.err().map(|error| error.to_string()),
-            Err(elapsed) => Some(elapsed.to_string()),
-        };
-        if let Some(error) = failed {
-            tracing::warn!(
-                error,
-                request = object.name_any(),
-                reason = event.kind.as_str(),
-                "an Event was not written"
-            );
-        }
-    }
-}
-
-fn cut(text: &str, bytes: usize) -> String {
-    let ends = text.char_indices().map(|(start, c)| start + c.len_utf8());
-    text[..ends.take_while(|end| *end <= bytes).last().unwrap_or(0)].to_owned()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_long_note_is_cut_between_characters() {
-        assert_eq!(cut("abc", 10), "abc");
-        assert_eq!(cut("aéz", 2), "a");
-        assert!(cut(&"é".repeat(2000), MAX_NOTE).len() <= MAX_NOTE);
+/// Deletes a request if it still is what was judged. `false`: it was gone already.
+///
+/// # Errors
+/// [`Error::Write`]; 409 if it has changed since, or another one has its name by now.
+pub async fn delete(client: &Client, object: &ElevationRequest) -> Result<bool, Error> {
+    let api = Api::<ElevationRequest>::namespaced(client.clone(), &object.namespace().unwrap_or_default());
+    let preconditions = Preconditions { uid: object.uid(), resource_version: object.resource_version() };
+    let params = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
+    match api.delete(&object.name_any(), &params).await {
+        Ok(_) => Ok(true),
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(false),
+        Err(source) => Err(Error::Write { what: "the removal of an ended request", source }),
     }
 }

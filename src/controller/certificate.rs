@@ -22,6 +22,7 @@ use tidegate_core::spiffe::EndpointId;
 use super::error::Error;
 use super::{Context, Guarded, requeue};
 use crate::csr::Csr;
+use crate::metrics::CertificateResult;
 use crate::signing::ENDPOINT_LIFETIME;
 use crate::{clock, convert, signing};
 
@@ -39,22 +40,25 @@ pub async fn reconcile(object: Arc<CertificateSigningRequest>, context: Arc<Cont
     let now = clock::now();
     let mut changed = object.as_ref().clone();
     let status = changed.status.get_or_insert_default();
-    match check(&object, &context).await? {
+    let result = match check(&object, &context).await? {
         Ok((csr, id)) => {
             let lifetime = lifetime(object.spec.expiration_seconds);
             let certificate = context.keys.authority.issue_endpoint(&id, &csr.spki, lifetime, now)?;
             tracing::info!(request = object.name_any(), endpoint = %id, "signed an endpoint certificate");
             status.certificate = Some(ByteString(certificate.into_bytes()));
+            CertificateResult::Signed
         }
         Err(message) => {
             tracing::warn!(request = object.name_any(), message, "an approved certificate request cannot be signed");
             status.conditions.get_or_insert_default().push(failed(message, now));
+            CertificateResult::Failed
         }
-    }
+    };
     let api = Api::<CertificateSigningRequest>::all(context.client.clone());
     let params = PostParams { field_manager: Some(CONTROLLER.to_owned()), ..PostParams::default() };
     let replaced = api.replace_status(&object.name_any(), &params, &changed).await;
     replaced.map_err(|source| Error::Write { what: "certificate", source })?;
+    context.metrics.certified(result);
     Ok(requeue(None))
 }
 
@@ -89,7 +93,7 @@ async fn check(
     }
     let api = Api::<ManagedEndpoint>::namespaced(context.client.clone(), csr.id.fleet.as_str());
     let found = api.get_metadata_opt(csr.id.endpoint.as_str()).await;
-    let found = found.map_err(|source| Error::Fetch { what: "ManagedEndpoint", source })?;
+    let found = found.map_err(|source| Error::Fetch { what: "ManagedEndpoint", source: Arc::new(source) })?;
     let uid = found.and_then(|object| object.metadata.uid).and_then(|uid| uid.parse::<Uid>().ok());
     Ok(match uid {
         Some(uid) => {

@@ -1,5 +1,6 @@
 //! What can go wrong in one pass over an object, one variant per step, and how soon to try again.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use kube::runtime::controller::Action;
@@ -7,6 +8,7 @@ use tidegate_core::envelope::SignError;
 use tidegate_core::part::PartError;
 
 use crate::convert::ConvertError;
+use crate::metrics::FailedStep;
 use crate::signing::SigningError;
 
 /// A pass that could not judge or write. It never grants and never denies: what is recorded stays.
@@ -23,8 +25,8 @@ pub enum Error {
     Fetch {
         /// Which object.
         what: &'static str,
-        /// The API server's answer.
-        source: kube::Error,
+        /// The API server's answer, which several may share.
+        source: Arc<kube::Error>,
     },
     /// The namespace is not known (yet).
     #[error("namespace {0} is not known")]
@@ -59,14 +61,25 @@ impl Error {
     /// A lost compare-and-set: somebody wrote in between. Normal, and not worth a warning.
     #[must_use]
     pub fn is_conflict(&self) -> bool {
-        let (Self::Write { source, .. } | Self::Fetch { source, .. }) = self else { return false };
-        matches!(source, kube::Error::Api(status) if status.code == 409)
+        matches!(self, Self::Write { source: kube::Error::Api(status), .. } if status.code == 409)
     }
 
     /// The API server will never take this write: the object itself breaks its schema.
     #[must_use]
     pub fn is_invalid(&self) -> bool {
         matches!(self, Self::Write { source: kube::Error::Api(status), .. } if status.code == 422)
+    }
+
+    /// The step that failed.
+    #[must_use]
+    pub fn step(&self) -> FailedStep {
+        match self {
+            Self::Read(_) => FailedStep::Read,
+            Self::Convert(_) => FailedStep::Parse,
+            Self::Fetch { .. } | Self::Fleet(_) => FailedStep::Fetch,
+            Self::Sign(_) | Self::Part(_) | Self::Signing(_) => FailedStep::Sign,
+            Self::Write { .. } => FailedStep::Write,
+        }
     }
 
     /// When to try again.

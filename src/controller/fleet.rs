@@ -11,7 +11,7 @@ use tidegate_core::envelope::Signed;
 use tidegate_core::fleet::{FleetBody, FleetView, PolicyInForce, Revoked, Settings};
 use tidegate_core::interval::Instant;
 use tidegate_core::name::FleetRef;
-use tidegate_core::part::Part;
+use tidegate_core::part::{Part, PartKind};
 use tidegate_core::policy::MAX_COMPILED;
 use tidegate_core::state::State;
 
@@ -166,6 +166,9 @@ impl Previous {
         };
         let part = signed.as_ref().or(self.signed.as_ref()).map(convert::from_signed);
         let bytes = signed.as_ref().map(|signed| signed.envelope.payload.len());
+        if bytes.is_some() {
+            context.metrics.signed(PartKind::Fleet);
+        }
         Ok(Next { part, renew_at: settings.renew_at(issued_at), bytes })
     }
 }

@@ -23,9 +23,11 @@ use self::memory::Memory;
 use self::probe::Probe;
 pub use self::seal::Seal;
 use super::Context;
+use super::live::Reads;
+use super::wiring::changes;
 use crate::clock;
 use crate::metrics::ControllerMetrics;
-use crate::runtime::{Readiness, WatchRetry, watch_config};
+use crate::runtime::{Readiness, Replica, WatchRetry, watch_config};
 
 /// How often everything is tried again, changed or not.
 const EVERY: Duration = Duration::from_secs(300);
@@ -56,6 +58,8 @@ pub enum NotPassed {
 pub struct AdmissionGuard {
     verdict: watch::Sender<Guard>,
     seal: watch::Sender<Option<Seal>>,
+    /// Seals on their way, for those who are about to give access.
+    now: Arc<Reads<Result<Seal, Arc<NotPassed>>>>,
     look: Notify,
 }
 
@@ -75,13 +79,18 @@ impl AdmissionGuard {
     /// Nothing is known yet.
     #[must_use]
     pub fn new() -> Self {
-        Self { verdict: watch::Sender::new(unchecked()), seal: watch::Sender::new(None), look: Notify::new() }
+        Self::knowing(unchecked(), None)
     }
 
     /// A guard that found this.
     #[cfg(test)]
     pub fn found(verdict: Guard, seal: Option<Seal>) -> Self {
-        Self { verdict: watch::Sender::new(verdict), seal: watch::Sender::new(seal), look: Notify::new() }
+        Self::knowing(verdict, seal)
+    }
+
+    fn knowing(verdict: Guard, seal: Option<Seal>) -> Self {
+        let (verdict, seal) = (watch::Sender::new(verdict), watch::Sender::new(seal));
+        Self { verdict, seal, now: Arc::default(), look: Notify::new() }
     }
 
     /// What was last found.
@@ -95,12 +104,13 @@ impl AdmissionGuard {
     ///
     /// # Errors
     /// [`NotPassed::Unknown`]: nothing may be granted now.
-    pub async fn confirm(&self, client: &Client) -> Result<Guard, NotPassed> {
+    pub async fn confirm(&self, client: &Client) -> Result<Guard, Arc<NotPassed>> {
         let verdict = self.verdict();
         if verdict != Guard::Passed {
             return Ok(verdict);
         }
-        let now = Seal::read(client).await?;
+        let client = client.clone();
+        let now = self.now.read("", async move { Seal::read(&client).await.map_err(Arc::new) }).await?;
         if self.seal.borrow().as_ref() == Some(&now) {
             return Ok(Guard::Passed);
         }
@@ -110,8 +120,7 @@ impl AdmissionGuard {
 
     /// A tick whenever the finding changes.
     pub fn changes(&self) -> BoxStream<'static, ()> {
-        let changed = self.verdict.subscribe();
-        stream::unfold(changed, |mut changed| async { changed.changed().await.ok().map(|()| ((), changed)) }).boxed()
+        changes(self.verdict.subscribe())
     }
 
     /// Waits until the first check has found something.
@@ -151,13 +160,14 @@ impl Watchman {
     /// The manifests this version was built with do not parse, which no build that passed its tests has.
     pub fn new(
         client: Client,
+        replica: Replica,
         namespace: &str,
         readiness: Arc<Readiness>,
         metrics: ControllerMetrics,
     ) -> anyhow::Result<Self> {
         Ok(Self {
             expected: Expected::built_in(namespace)?,
-            probe: Probe::new(client.clone(), namespace),
+            probe: Probe::new(client.clone(), replica, namespace),
             memory: Memory::new(client.clone(), namespace),
             client,
             readiness,

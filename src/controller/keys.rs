@@ -15,6 +15,7 @@ use tidegate_core::key::SigningKey;
 use tidegate_core::trust::TrustBundle;
 
 use crate::args::Host;
+use crate::metrics::{ControllerMetrics, KeyName};
 use crate::signing::{self, Authority, SigningError};
 
 /// Key of the signing Secret.
@@ -76,13 +77,20 @@ pub struct KeyStore {
     namespace: String,
     trust_domain: String,
     hosts: Vec<Host>,
+    metrics: ControllerMetrics,
 }
 
 impl KeyStore {
     /// Keys in this namespace; `hosts` are the names of the gateway.
     #[must_use]
-    pub fn new(client: Client, namespace: String, trust_domain: String, hosts: Vec<Host>) -> Self {
-        Self { client, namespace, trust_domain, hosts }
+    pub fn new(
+        client: Client,
+        namespace: String,
+        trust_domain: String,
+        hosts: Vec<Host>,
+        metrics: ControllerMetrics,
+    ) -> Self {
+        Self { client, namespace, trust_domain, hosts, metrics }
     }
 
     /// Loads the keys, making those that are absent, and brings the gateway's certificate and the trust bundle up to date.
@@ -103,7 +111,14 @@ impl KeyStore {
     /// # Errors
     /// See [`KeysError`].
     pub async fn refresh(&self, keys: &Keys, now: Instant) -> Result<(), KeysError> {
-        self.gateway(&keys.authority, now).await?;
+        // The trust bundle says of the signing key that it ends with the authority.
+        for key in [KeyName::Signing, KeyName::Authority] {
+            self.metrics.key_expires(key, keys.authority.not_after());
+        }
+        let gateway = self.gateway(&keys.authority, now).await?;
+        if let Ok(facts) = text(GATEWAY_SECRET, &gateway, TLS_CRT).map(|pem| signing::facts(pem.as_bytes()))? {
+            self.metrics.key_expires(KeyName::Gateway, facts.not_after);
+        }
         self.trust(keys, now).await
     }
 
@@ -126,7 +141,8 @@ impl KeyStore {
         signing::signing_key(&pem).map_err(|error| unusable(SIGNING_SECRET, &error))
     }
 
-    async fn gateway(&self, authority: &Authority, now: Instant) -> Result<(), KeysError> {
+    /// The Secret with the gateway's certificate, renewed if it is time.
+    async fn gateway(&self, authority: &Authority, now: Instant) -> Result<Secret, KeysError> {
         let make = || {
             let issued = authority.issue_gateway(&self.hosts, now)?;
             let ca = authority.certificate().to_owned();
@@ -134,11 +150,12 @@ impl KeyStore {
         };
         let mut secret = self.get_or_create::<Secret>(GATEWAY_SECRET, make).await?;
         if self.is_current(&secret, authority, now) {
-            return Ok(());
+            return Ok(secret);
         }
         secret.data = make()?.data;
         tracing::info!(secret = GATEWAY_SECRET, "renewing the gateway's certificate");
-        self.replace(GATEWAY_SECRET, &secret).await
+        self.replace(GATEWAY_SECRET, &secret).await?;
+        Ok(secret)
     }
 
     fn is_current(&self, secret: &Secret, authority: &Authority, now: Instant) -> bool {

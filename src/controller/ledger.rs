@@ -2,7 +2,7 @@
 //! judgement at a time decides what is counted, so that parallel requests cannot pass the cap together.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use kube::api::ListParams;
 use kube::{Api, Client, ResourceExt};
@@ -32,7 +32,7 @@ impl Ledgers {
     /// [`Error::Fetch`]
     pub async fn load(&self, client: &Client) -> Result<(), Error> {
         let what = "the open requests";
-        let fetch = |source| Error::Fetch { what, source };
+        let fetch = |source| Error::Fetch { what, source: Arc::new(source) };
         let (all_endpoints, all_requests) = (
             Api::<Guarded<ManagedEndpoint>>::all(client.clone()),
             Api::<Guarded<ElevationRequest>>::all(client.clone()),

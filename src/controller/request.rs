@@ -6,7 +6,6 @@ use kube::api::ListParams;
 use kube::runtime::controller::Action;
 use kube::runtime::reflector::ObjectRef;
 use kube::{Api, Resource, ResourceExt};
-use serde::de::DeserializeOwned;
 use tidegate_api::names::FLEET;
 use tidegate_api::{ElevationRequest, Fleet, JitPolicy, Lock, ManagedEndpoint};
 use tidegate_core::delivery::{Delivery, Report, applied};
@@ -17,12 +16,13 @@ use tidegate_core::guard::Guard;
 use tidegate_core::interval::Instant;
 use tidegate_core::ledger::OpenRequests;
 use tidegate_core::lifecycle::{self, Event, EventKind, Step, step};
-use tidegate_core::part::{Header, SCHEMA, next_sequence};
+use tidegate_core::part::{Header, PartKind, SCHEMA, next_sequence};
 use tidegate_core::policy::Policy;
 use tidegate_core::request::{Lookup, Request, Status};
 
 use super::error::Error;
-use super::{Context, Guarded, apply, attestation, fleet, in_fleet, policy, read, requeue};
+use super::measure::Written;
+use super::{Context, Guarded, apply, attestation, fleet, in_fleet, policy, read, requeue, retention};
 use crate::convert::{Beside, ConvertError};
 use crate::{audit, clock, convert};
 
@@ -36,7 +36,8 @@ struct Referred {
 }
 
 /// One pass over a request. First on what the caches say; whatever would change its state is judged again on everything it refers
-/// to read live and on a guard that has just been confirmed, because a cache is no proof and what people saw is what is granted.
+/// to read live and on a guard that has just been confirmed, because a cache is no proof and what people saw is what is granted. What
+/// ended long ago is taken away.
 ///
 /// # Errors
 /// See [`Error`].
@@ -57,7 +58,9 @@ pub async fn reconcile(object: Arc<Guarded<ElevationRequest>>, context: Arc<Cont
         // What was not written has not happened: the next pass counts it anew.
         context.ledgers.restore(&namespace(object), &request, referred.endpoint.found());
     }
-    recorded.map(|()| requeue(wake))
+    recorded?;
+    let due = retention::retire(object, &request, &context).await?;
+    Ok(requeue(wake.into_iter().chain(due).min()))
 }
 
 /// After a gap in the protection: takes up what is there and does not count it, before anything is judged again.
@@ -65,7 +68,7 @@ pub async fn reconcile(object: Arc<Guarded<ElevationRequest>>, context: Arc<Cont
 /// # Errors
 /// See [`Error`]: something is not taken up yet.
 pub async fn sweep(context: &Arc<Context>) -> Result<(), Error> {
-    let fetch = |source| Error::Fetch { what: "the requests after a gap", source };
+    let fetch = |source| Error::Fetch { what: "the requests after a gap", source: Arc::new(source) };
     let all = Api::<Guarded<ElevationRequest>>::all(context.client.clone());
     for object in all.list(&ListParams::default()).await.map_err(fetch)? {
         let Ok(object) = read(&object) else { continue };
@@ -155,18 +158,16 @@ fn cached(object: &ElevationRequest, context: &Context) -> Referred {
 
 async fn live(object: &ElevationRequest, context: &Context) -> Result<Referred, Error> {
     let namespace = namespace(object);
-    let policy = get::<JitPolicy>(context, &namespace, &object.spec.policy_name, "JitPolicy");
-    let endpoint = get::<ManagedEndpoint>(context, &namespace, &object.spec.endpoint_name, "ManagedEndpoint");
-    let fleet = get::<Fleet>(context, &namespace, FLEET, "Fleet");
-    let locks = Api::<Guarded<Lock>>::namespaced(context.client.clone(), &namespace);
-    let no_options = ListParams::default();
-    let locks = async { locks.list(&no_options).await.map_err(|source| Error::Fetch { what: "the Locks", source }) };
+    let Context { client, live, .. } = context;
+    let policy = live.policy(client, &namespace, &object.spec.policy_name);
+    let endpoint = live.endpoint(client, &namespace, &object.spec.endpoint_name);
+    let (fleet, locks) = (live.fleet(client, &namespace, FLEET), live.locks(client, &namespace));
     let (policy, endpoint, fleet, locks) = futures::future::try_join4(policy, endpoint, fleet, locks).await?;
     let locks = locks.iter().collect();
     Ok(referred(
         object,
         context,
-        Found { policy: policy.as_ref(), endpoint: endpoint.as_ref(), fleet: fleet.as_ref(), locks },
+        Found { policy: policy.as_deref(), endpoint: endpoint.as_deref(), fleet: fleet.as_deref(), locks },
     ))
 }
 
@@ -208,15 +209,6 @@ fn referred(object: &ElevationRequest, context: &Context, found: Found<'_>) -> R
 
 fn sequence(signed: Option<&tidegate_api::Signed>) -> Option<u64> {
     u64::try_from(signed?.sequence).ok()
-}
-
-async fn get<K>(context: &Context, namespace: &str, name: &str, what: &'static str) -> Result<Option<Guarded<K>>, Error>
-where
-    K: Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>,
-    K: Clone + std::fmt::Debug + DeserializeOwned,
-{
-    let api = Api::<Guarded<K>>::namespaced(context.client.clone(), namespace);
-    api.get_opt(name).await.map_err(|source| Error::Fetch { what, source })
 }
 
 /// An object that is being deleted is as good as gone: nothing new may hang on it.
@@ -263,7 +255,8 @@ async fn record(
         written = apply::status(&context.client, &written).await?;
         let confirmed = confirmed_by(&request, &before, &delivery);
         let events: Vec<Event> = step.events.into_iter().chain(confirmed).collect();
-        tell(object, &Request { status: Some(status.clone()), ..request }, &events, context, now).await;
+        Written { before: request.status.as_ref(), status: &status, events: &events }.measure(&context.metrics, now);
+        tell(object, &Request { status: Some(status.clone()), ..request }, &events, context, now);
     }
     let keep = status.accepted_at.is_some() && (!status.state.is_final() || !context.revocation_is_known(&written));
     if !keep || object.metadata.deletion_timestamp.is_none() {
@@ -293,20 +286,17 @@ async fn sign(
         sequence: next_sequence(None, now),
         issued_time: now,
     };
-    Ok(convert::from_signed(&envelope::sign(grant, header, &context.keys.signing)?))
+    let signed = envelope::sign(grant, header, &context.keys.signing)?;
+    context.metrics.signed(PartKind::Grant);
+    Ok(convert::from_signed(&signed))
 }
 
-/// Audit lines, Events and the metric of what has been written.
-async fn tell(object: &ElevationRequest, judged: &Request, events: &[Event], context: &Context, now: Instant) {
+/// Audit lines and Events of what has been written.
+fn tell(object: &ElevationRequest, judged: &Request, events: &[Event], context: &Context, now: Instant) {
     if let Ok(fleet) = namespace(object).parse() {
         for event in events {
             audit::record(&mut std::io::stdout().lock(), &fleet, judged, event, now);
         }
     }
-    if events.iter().any(|event| event.kind == EventKind::Expired)
-        && let Some(granted) = judged.status.as_ref().and_then(|status| status.granted)
-    {
-        context.metrics.expired(granted.end.until(now));
-    }
-    apply::tell(&context.recorder, object, events).await;
+    context.events.tell(object, events.iter().cloned());
 }

@@ -18,6 +18,7 @@ use tidegate_core::envelope::{self, Envelope};
 use tidegate_core::guard::Guard;
 use tidegate_core::part::PartKind;
 
+use super::events::EventWriter;
 use super::guard::Seal;
 use super::*;
 use crate::signing;
@@ -106,6 +107,7 @@ const POLICIES_AS_PROBED: &str = "policies as probed";
 /// answered with this status.
 struct Scenario {
     context: Arc<Context>,
+    event_writer: tokio::sync::Mutex<EventWriter>,
     asked: Arc<Mutex<Asked>>,
 }
 
@@ -143,25 +145,28 @@ fn scenario(failing: Option<(&'static str, StatusCode)>, absent: &[&'static str]
                     Some((_, object)) => (StatusCode::OK, object),
                     None => (StatusCode::NOT_FOUND, json!({"kind": "Status", "code": 404, "reason": "NotFound"})),
                 },
-                (None, Method::PATCH) => (StatusCode::OK, request()),
+                (None, Method::PATCH | Method::DELETE) => (StatusCode::OK, request()),
                 (None, _) => (StatusCode::OK, sent),
             };
             let body = Body::from(serde_json::to_vec(&body).unwrap());
             Ok::<_, tower::BoxError>(Response::builder().status(status).body(body).unwrap())
         }
     });
-    Scenario { context: Arc::new(context(Client::new(api, "default"))), asked }
+    let (context, event_writer) = context(Client::new(api, "default"));
+    Scenario { context: Arc::new(context), event_writer: tokio::sync::Mutex::new(event_writer), asked }
 }
 
-fn context(client: Client) -> Context {
+fn context(client: Client) -> (Context, EventWriter) {
+    let (events, event_writer) = events::events(client.clone());
     let ca = signing::Authority::generate("tidegate.test", clock::now()).unwrap();
     let keys = Keys {
         signing: signing::signing_key(&signing::generate_key().unwrap()).unwrap(),
         authority: signing::Authority::load(&ca.certificate, &ca.key).unwrap(),
     };
     let namespace = json!({"metadata": {"name": "berlin", "uid": "n-1"}});
-    Context {
-        recorder: Recorder::new(client.clone(), Reporter { controller: CONTROLLER.to_owned(), instance: None }),
+    let context = Context {
+        events,
+        live: Live::default(),
         client,
         keys,
         trust_domain: "tidegate.test".to_owned(),
@@ -176,7 +181,9 @@ fn context(client: Client) -> Context {
         guard: Arc::new(AdmissionGuard::found(Guard::Passed, Some(Seal::empty()))),
         ledgers: Ledgers::default(),
         suspended: false,
-    }
+        retention: Duration::from_secs(720 * 3600),
+    };
+    (context, event_writer)
 }
 
 /// A cache that holds one object.
@@ -193,6 +200,7 @@ where
 async fn pass(scenario: &Scenario, object: Value) -> (Result<Action, Error>, Vec<String>, Vec<Value>) {
     let object: Guarded<ElevationRequest> = serde_json::from_value(object).unwrap();
     let result = request::reconcile(Arc::new(object), Arc::clone(&scenario.context)).await;
+    scenario.event_writer.lock().await.write_waiting().await;
     let mut asked = scenario.asked.lock().unwrap();
     (result, std::mem::take(&mut asked.calls), std::mem::take(&mut asked.bodies))
 }
@@ -221,16 +229,16 @@ fn reads() -> Vec<String> {
 }
 
 #[tokio::test]
-async fn acceptance_reads_live_writes_status_tells_and_then_adds_the_finalizer() {
+async fn acceptance_reads_live_writes_status_then_adds_the_finalizer_and_tells_beside_it() {
     let (result, calls, bodies) = pass(&scenario(None, &[]), request()).await;
     result.unwrap();
     let status = format!("{REQUEST}/status");
-    let written = [call("PUT", &status), call("POST", EVENTS), call("PATCH", REQUEST)];
+    let written = [call("PUT", &status), call("PATCH", REQUEST), call("POST", EVENTS)];
     assert_eq!(calls, [reads(), written.to_vec()].concat());
     assert_eq!(bodies[0]["metadata"]["resourceVersion"], "7", "every write carries what was judged");
     assert_eq!(bodies[0]["status"]["state"], "Pending");
-    assert_eq!(bodies[1]["reason"], "Accepted");
-    assert_eq!(bodies[2]["metadata"]["finalizers"], json!([REVOKE_FINALIZER]));
+    assert_eq!(bodies[1]["metadata"]["finalizers"], json!([REVOKE_FINALIZER]));
+    assert_eq!(bodies[2]["reason"], "Accepted");
 }
 
 #[tokio::test]
@@ -277,10 +285,10 @@ async fn the_end_is_written_and_the_finalizer_released() {
     let (result, calls, bodies) = pass(&scenario(None, &[]), active).await;
     result.unwrap();
     let status = format!("{REQUEST}/status");
-    assert_eq!(calls[reads().len()..], [call("PUT", &status), call("POST", EVENTS), call("PATCH", REQUEST)]);
+    assert_eq!(calls[reads().len()..], [call("PUT", &status), call("PATCH", REQUEST), call("POST", EVENTS)]);
     assert_eq!(bodies[0]["status"]["state"], "Expired");
     assert!(bodies[0]["status"]["signed"].is_null());
-    assert_eq!(bodies[2]["metadata"]["finalizers"], json!([]));
+    assert_eq!(bodies[1]["metadata"]["finalizers"], json!([]));
 }
 
 #[tokio::test]
@@ -385,7 +393,7 @@ async fn an_event_that_cannot_be_written_holds_nothing_up() {
     let failing = Some(("POST /apis/events.k8s.io", StatusCode::FORBIDDEN));
     let (result, calls, _) = pass(&scenario(failing, &[]), request()).await;
     result.unwrap();
-    assert_eq!(calls.last().unwrap(), &call("PATCH", REQUEST));
+    assert_eq!(calls[reads().len() + 1..], [call("PATCH", REQUEST), call("POST", EVENTS)]);
 }
 
 #[tokio::test]
@@ -462,4 +470,54 @@ async fn a_request_that_does_not_parse_is_left_alone() {
     let (result, calls, _) = pass(&scenario(None, &[]), object).await;
     assert!(result.err().unwrap().to_string().contains("\"Paused\" is not known to this version"));
     assert_eq!(calls, [""; 0]);
+}
+
+/// A request that was ended by its time long ago, and let go by the fleet part.
+async fn long_expired() -> Value {
+    let pending = judged(request()).await;
+    let mut active = judged(decided(pending, 1, "bob@corp approve for=10s")).await;
+    active["status"]["startTime"] = json!("2026-01-01T10:00:00Z");
+    active["status"]["expirationTime"] = json!("2026-01-01T10:00:10Z");
+    let mut expired = judged(active).await;
+    expired["metadata"]["finalizers"] = json!([]);
+    expired["metadata"]["creationTimestamp"] = json!("2026-01-01T09:00:00Z");
+    let conditions = expired["status"]["conditions"].as_array_mut().unwrap();
+    let finished = conditions.iter_mut().find(|c| c["type"] == "Finished").unwrap();
+    finished["lastTransitionTime"] = json!("2026-01-01T10:00:10Z");
+    expired
+}
+
+#[tokio::test]
+async fn what_ended_longer_ago_than_the_retention_is_deleted_as_it_was_judged() {
+    let (result, calls, bodies) = pass(&scenario(None, &[]), long_expired().await).await;
+    result.unwrap();
+    assert_eq!(calls, [call("DELETE", REQUEST)]);
+    assert_eq!(bodies[0]["preconditions"], json!({"uid": "r-1", "resourceVersion": "7"}));
+}
+
+#[tokio::test]
+async fn an_ended_request_stays_while_it_is_young_held_by_the_finalizer_or_on_its_way_out() {
+    let old = long_expired().await;
+    let mut young = old.clone();
+    young["metadata"]["creationTimestamp"] = json!(clock::now().to_string());
+    let mut held = old.clone();
+    held["metadata"]["finalizers"] = json!([REVOKE_FINALIZER]);
+    held["status"]["state"] = json!("Revoked");
+    held["status"]["expirationTime"] = json!("2036-01-01T00:00:00Z");
+    let mut deleted = old.clone();
+    deleted["metadata"]["deletionTimestamp"] = json!("2026-11-22T10:00:00Z");
+    for (what, object) in [("young", young), ("held", held), ("deleted", deleted)] {
+        let (result, calls, _) = pass(&scenario(None, &[]), object).await;
+        result.unwrap();
+        assert!(!calls.iter().any(|call| call.starts_with("DELETE")), "{what}: {calls:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_ended_request_that_changed_meanwhile_is_looked_at_again_and_one_that_is_gone_is_gone() {
+    let old = long_expired().await;
+    let (result, ..) = pass(&scenario(Some(("DELETE", StatusCode::CONFLICT)), &[]), old.clone()).await;
+    assert!(result.err().unwrap().is_conflict());
+    let (result, ..) = pass(&scenario(Some(("DELETE", StatusCode::NOT_FOUND)), &[]), old).await;
+    result.unwrap();
 }

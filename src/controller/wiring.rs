@@ -3,16 +3,16 @@
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::fmt::Debug;
-use std::future::{Future, ready};
+use std::future::{Future, pending, ready};
 use std::sync::Arc;
 
-use futures::StreamExt;
 use futures::stream::{self, BoxStream, SelectAll, select_all};
+use futures::{Stream, StreamExt};
 use k8s_openapi::api::certificates::v1::CertificateSigningRequest;
 use k8s_openapi::api::core::v1::Namespace;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::core::PartialObjectMeta;
-use kube::runtime::controller::{Action, Config};
+use kube::runtime::controller::{self, Action, Config};
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::runtime::{WatchStreamExt, applier, watcher};
 use kube::{Api, Client, Resource, ResourceExt};
@@ -20,10 +20,13 @@ use serde::de::DeserializeOwned;
 use tidegate_api::names::{FLEET, REVOKE_FINALIZER, SIGNER_NAME, condition};
 use tidegate_api::{ElevationRequest, Fleet, JitPolicy, Lock, ManagedEndpoint};
 use tidegate_core::state::State;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::error::Error;
+use super::queue::Queue;
+use super::timekeeper::Timekeeper;
 use super::watch::Watch;
 use super::{Context, Guarded, certificate, counts, endpoint, fleet, lock, policy, request};
 use crate::clock;
@@ -106,15 +109,34 @@ impl Wiring {
         wiring
     }
 
-    /// Runs the passes of all kinds until told to stop.
-    pub fn run(self, context: &Arc<Context>, tasks: &TaskTracker, stop: &CancellationToken) {
-        let requests = self.requests.also(context.guard.changes());
-        tasks.spawn(vital(stop, self.policies.drive(policy::reconcile, Kind::Policy, context, stop)));
+    /// Keeps the caches, and forgets what would make passes run: whoever leads next looks at everything first.
+    pub async fn stand_by(&mut self) -> Infallible {
+        tokio::join!(
+            ignore(&mut self.policies.triggers),
+            ignore(&mut self.requests.triggers),
+            ignore(&mut self.endpoints.triggers),
+            ignore(&mut self.fleets.triggers),
+            ignore(&mut self.locks.triggers),
+            ignore(&mut self.certificates.triggers),
+            ignore(&mut self.gone),
+        )
+        .0
+    }
+
+    /// Runs the passes of all kinds until told to stop: over every object once, and again when the clocks call for it.
+    pub fn run(self, context: &Arc<Context>, clocks: &Timekeeper, tasks: &TaskTracker, stop: &CancellationToken) {
+        let requests = self.requests.also(context.guard.changes()).also(clocks.ticks()).all_once();
+        let policies = self.policies.also(clocks.ticks()).all_once();
+        let endpoints = self.endpoints.also(clocks.ticks()).all_once();
+        let fleets = self.fleets.also(clocks.ticks()).all_once();
+        let locks = self.locks.also(clocks.ticks()).all_once();
+        let certificates = self.certificates.also(clocks.ticks()).all_once();
+        tasks.spawn(vital(stop, policies.drive(policy::reconcile, Kind::Policy, context, stop)));
         tasks.spawn(vital(stop, requests.drive(request::reconcile, Kind::Request, context, stop)));
-        tasks.spawn(vital(stop, self.endpoints.drive(endpoint::reconcile, Kind::Endpoint, context, stop)));
-        tasks.spawn(vital(stop, self.fleets.drive(fleet::reconcile, Kind::Fleet, context, stop)));
-        tasks.spawn(vital(stop, self.locks.drive(lock::reconcile, Kind::Lock, context, stop)));
-        tasks.spawn(vital(stop, self.certificates.drive(certificate::reconcile, Kind::Certificate, context, stop)));
+        tasks.spawn(vital(stop, endpoints.drive(endpoint::reconcile, Kind::Endpoint, context, stop)));
+        tasks.spawn(vital(stop, fleets.drive(fleet::reconcile, Kind::Fleet, context, stop)));
+        tasks.spawn(vital(stop, locks.drive(lock::reconcile, Kind::Lock, context, stop)));
+        tasks.spawn(vital(stop, certificates.drive(certificate::reconcile, Kind::Certificate, context, stop)));
         tasks.spawn(vital(stop, forget(self.gone, Arc::clone(context), stop.clone())));
     }
 }
@@ -144,7 +166,7 @@ impl Kinds {
         let waiting = move |f: &Guarded<Fleet>| in_namespace(&all, f, awaits_fleet);
         let triggers = [
             itself(&mut self.requests),
-            others(&mut self.policies, under),
+            others_on(&mut self.policies, signed_policy, under),
             others(&mut self.endpoints, on),
             others_on(&mut self.locks, spec_of, stopped),
             others_on(&mut self.fleets, signed_fleet, waiting),
@@ -198,6 +220,12 @@ impl Kinds {
     }
 }
 
+/// Takes what comes and does nothing about it, for ever.
+async fn ignore(stream: &mut (impl Stream + Unpin)) -> Infallible {
+    while stream.next().await.is_some() {}
+    pending().await
+}
+
 /// Requests that are gone leave the ledger.
 async fn forget(
     mut touched: BoxStream<'static, Arc<Guarded<ElevationRequest>>>,
@@ -229,13 +257,23 @@ impl Watches<'_> {
     where
         K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
     {
-        let events = watcher(Api::<K>::all(self.client.clone()), config).backoff(WatchRetry::default());
+        let events = watcher(Api::<K>::all(self.client.clone()), config).modify(prune).backoff(WatchRetry::default());
         let running = watch.run(events, Arc::clone(self.readiness));
         let stop = self.stop.clone();
         self.tasks.spawn(vital(self.stop, async move {
             stop.run_until_cancelled(running).await;
         }));
     }
+}
+
+/// A tick for each new value, at least one for several in a row.
+pub fn changes<T: Send + Sync + 'static>(value: watch::Receiver<T>) -> BoxStream<'static, ()> {
+    stream::unfold(value, |mut value| async { value.changed().await.ok().map(|()| ((), value)) }).boxed()
+}
+
+/// Who wrote which field is a third of a stored object, and nothing here reads it. Left out of a PUT, the API server keeps it.
+fn prune(object: &mut impl Resource) {
+    object.meta_mut().managed_fields = None;
 }
 
 /// A task without which the process must not go on: when it ends, by a panic too, everything stops and the process is started anew.
@@ -386,6 +424,11 @@ where
         self
     }
 
+    /// Every object, when the passes begin.
+    fn all_once(self) -> Self {
+        self.also(stream::once(ready(())).boxed())
+    }
+
     /// Runs the passes until told to stop, then those that have begun to their end, measuring each.
     fn drive<F, R>(
         self,
@@ -398,12 +441,22 @@ where
         F: Fn(Arc<K>, Arc<Context>) -> R + Send + 'static,
         R: Future<Output = Result<Action, Error>> + Send + 'static,
     {
+        let waiting = Arc::new(Queue::new(kind, context.metrics.clone()));
+        let begun = Arc::clone(&waiting);
         let measured = move |object: Arc<K>, context: Arc<Context>| {
+            begun.begins(object.namespace().as_deref(), &object.name_any(), clock::monotonic());
             let pass = reconcile(object, Arc::clone(&context));
             Box::pin(async move {
                 let started = clock::monotonic();
                 let result = pass.await;
-                let outcome = if result.is_ok() { Outcome::Ok } else { Outcome::Error };
+                let outcome = match &result {
+                    Ok(_) => Outcome::Ok,
+                    Err(error) if error.is_conflict() => Outcome::Conflict,
+                    Err(error) => {
+                        context.metrics.failed(kind, error.step());
+                        Outcome::Error
+                    }
+                };
                 context.metrics.reconciled(kind, outcome, clock::monotonic().saturating_sub(started));
                 result
             })
@@ -417,9 +470,16 @@ where
             }
             error.retry()
         };
-        let queue = self.triggers.map(Ok::<_, Infallible>).take_until(stop.clone().cancelled_owned());
+        let noted = Arc::clone(&waiting);
+        let note = move |due: &ObjectRef<K>| noted.due(due.namespace.as_deref(), &due.name, clock::monotonic());
+        let queue = self.triggers.inspect(note).map(Ok::<_, Infallible>).take_until(stop.clone().cancelled_owned());
         let config = Config::default().concurrency(CONCURRENCY);
         // What is gone from the cache needs no pass, and what went wrong in one has been told.
-        applier(measured, on_error, Arc::clone(context), self.store, queue, config).for_each(|_| ready(()))
+        applier(measured, on_error, Arc::clone(context), self.store, queue, config).for_each(move |passed| {
+            if let Err(controller::Error::ObjectNotFound(gone)) = passed {
+                waiting.gone(gone.namespace.as_deref(), &gone.name);
+            }
+            ready(())
+        })
     }
 }

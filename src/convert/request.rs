@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::ResourceExt;
 use tidegate_api as api;
-use tidegate_api::names::{DECISION_PREFIX, MAX_SLOT, condition};
+use tidegate_api::names::{DECISION_PREFIX, MAX_SLOT, REVOKE_FINALIZER, condition};
 use tidegate_core::decision::Verb;
 use tidegate_core::delivery::{Applied, Delivery};
 use tidegate_core::grant::PinnedPolicy;
 use tidegate_core::interval::{Instant, Interval, format_duration, parse_duration};
 use tidegate_core::reason::{DeclineReason, IgnoredReason};
 use tidegate_core::request::{FoldedDecision, Request, StageProgress, Status, Wish};
+use tidegate_core::retention::Record;
 use tidegate_core::state::State;
 
 use super::{ConvertError, Wanted, instant, merge, named, parse, same, time};
@@ -102,6 +103,21 @@ fn stage(from: &api::StageApproval) -> Result<StageProgress, ConvertError> {
 fn from_stage(from: &StageProgress) -> api::StageApproval {
     let (approved, approvals) = (i64::from(from.approved), i64::from(from.approvals));
     api::StageApproval { name: from.name.to_string(), approved, approvals }
+}
+
+/// What counts for how long the object of this request stays.
+#[must_use]
+pub fn record(object: &api::ElevationRequest, request: &Request) -> Record {
+    let conditions = object.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
+    let finished = conditions.iter().find(|c| c.type_ == condition::FINISHED && c.status == "True");
+    let created = object.metadata.creation_timestamp.as_ref();
+    Record {
+        state: request.status.as_ref().map(|status| status.state),
+        // The API server gives every object one; without it the object stays.
+        created_at: created.map_or(Instant::MAX, instant),
+        ended_at: finished.map(|c| instant(&c.last_transition_time)),
+        held: request.deleting || object.finalizers().iter().any(|name| name == REVOKE_FINALIZER),
+    }
 }
 
 /// What was recorded of the endpoint's word.

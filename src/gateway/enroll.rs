@@ -8,10 +8,10 @@ mod tests;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use http::{HeaderValue, StatusCode, header};
 use k8s_openapi::ByteString;
 use k8s_openapi::api::certificates::v1::{CertificateSigningRequest, CertificateSigningRequestSpec};
@@ -29,6 +29,7 @@ use super::auth::no_such_endpoint;
 use super::body;
 use super::error::HttpError;
 use super::index::EndpointKey;
+use super::router::Held;
 use crate::clock;
 use crate::csr::Csr;
 
@@ -90,7 +91,7 @@ impl Enroller {
         Self { requests: Api::all(client), waits, slots: Semaphore::new(WAITING), allowance: Mutex::default() }
     }
 
-    async fn enroll(&self, wish: Wish<'_>, stopping: &CancellationToken) -> Result<Response, HttpError> {
+    async fn enroll(&self, wish: Wish<'_>, held: &Held, stopping: &CancellationToken) -> Result<Response, HttpError> {
         let Wish { name, csr, .. } = wish;
         let (object, wait) = match self.existing(name).await? {
             Some(object) => (object, self.waits.later),
@@ -99,7 +100,11 @@ impl Enroller {
         same_request(&object, csr)?;
         let slot = self.slots.try_acquire();
         let (wait, retry) = if slot.is_ok() { (wait, RETRY_SOON) } else { (Duration::ZERO, RETRY_LATER) };
-        match self.settled(name, object, wait, stopping).await? {
+        let settled = {
+            let _held = held.begin();
+            self.settled(name, object, wait, stopping).await?
+        };
+        match settled {
             Progress::Issued(certificate) => {
                 tracing::info!(csr = name, "a certificate was handed out");
                 Ok(Json(EnrollResponse { certificate }).into_response())
@@ -181,7 +186,11 @@ impl Enroller {
 }
 
 /// Handles the route.
-pub(super) async fn enroll(State(app): State<Arc<App>>, body: Body) -> Result<Response, HttpError> {
+pub(super) async fn enroll(
+    State(app): State<Arc<App>>,
+    Extension(held): Extension<Held>,
+    body: Body,
+) -> Result<Response, HttpError> {
     app.ready()?;
     let request = read(body).await?;
     let csr =
@@ -193,7 +202,7 @@ pub(super) async fn enroll(State(app): State<Arc<App>>, body: Body) -> Result<Re
     names_this_endpoint(&csr, &request, &app.trust.trust_domain())?;
     let name = object_name(&request.fleet, &request.endpoint, &uid, &csr.spki);
     let wish = Wish { endpoint: &key, name: &name, pem: &request.csr, csr: &csr };
-    app.enroller.enroll(wish, &app.stopping).await
+    app.enroller.enroll(wish, &held, &app.stopping).await
 }
 
 async fn read(sent: Body) -> Result<EnrollRequest, HttpError> {

@@ -2,6 +2,7 @@
 //! whose answer a change touched. It knows no HTTP and no clock. The order in which objects arrive does not matter, but for one
 //! thing: a policy's earlier version stays while the fleet part names it (`policy`).
 
+mod measure;
 mod object;
 mod policy;
 

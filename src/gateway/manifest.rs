@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -23,6 +24,9 @@ pub struct Rendered {
     parts: Vec<Arc<ServedPart>>,
     withheld: usize,
     refused: OnceLock<RefusalCode>,
+    /// When it was handed out first, on the monotonic clock.
+    handed_out: OnceLock<Duration>,
+    applied: OnceLock<()>,
 }
 
 /// Borrowed form of [`tidegate_core::wire::SnapshotBody`]: parts are copied as they were encoded.
@@ -56,7 +60,9 @@ impl Rendered {
         let text = String::from_utf8(bytes).map_err(serde::ser::Error::custom)?;
         let parts = parts.into_iter().map(|(_, part)| part).collect();
         let manifest = RawValue::from_string(text)?;
-        Ok(Self { manifest, etag, digest, rest: OnceLock::new(), parts, withheld, refused: OnceLock::new() })
+        let (rest, refused) = (OnceLock::new(), OnceLock::new());
+        let (handed_out, applied) = (OnceLock::new(), OnceLock::new());
+        Ok(Self { manifest, etag, digest, rest, parts, withheld, refused, handed_out, applied })
     }
 
     /// How many parts do not fit into the manifest.
@@ -68,6 +74,17 @@ impl Rendered {
     /// An agent says that it refused this manifest; true the first time.
     pub fn refuse(&self, code: RefusalCode) -> bool {
         self.refused.set(code).is_ok()
+    }
+
+    /// It is handed out.
+    pub fn hand_out(&self, now: Duration) {
+        self.handed_out.get_or_init(|| now);
+    }
+
+    /// The agent says that it has applied this manifest: how long after it was handed out here, the first time.
+    pub fn apply(&self, now: Duration) -> Option<Duration> {
+        let handed_out = self.handed_out.get()?;
+        self.applied.set(()).is_ok().then(|| now.saturating_sub(*handed_out))
     }
 
     /// The quoted entity tag.

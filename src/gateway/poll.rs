@@ -16,7 +16,9 @@ use super::auth::{Caller, Peer};
 use super::error::HttpError;
 use super::index::EndpointKey;
 use super::manifest::Rendered;
-use crate::metrics::Counted;
+use super::router::Held;
+use crate::clock;
+use crate::metrics::{Counted, Stage};
 
 /// Agents that lose this gateway spread their return over so many seconds.
 const RECONNECT_WINDOW: HeaderValue = HeaderValue::from_static("5");
@@ -37,10 +39,12 @@ struct Known<'a> {
 pub(super) async fn snapshot(
     State(app): State<Arc<App>>,
     Extension(peer): Extension<Peer>,
+    Extension(held): Extension<Held>,
     headers: HeaderMap,
 ) -> Response {
     let wait = text(&headers, names::PREFER).and_then(parse_prefer_wait).unwrap_or_default().min(app.poll_hold);
-    let answer = poll(&app, &peer, &headers, wait).await;
+    let call = Call { app: &app, peer: &peer, headers: &headers, held: &held };
+    let answer = call.poll(wait).await;
     let served = answer.is_ok();
     let mut response = answer.unwrap_or_else(IntoResponse::into_response);
     let applied =
@@ -54,34 +58,56 @@ pub(super) async fn snapshot(
     response
 }
 
-async fn poll(app: &App, peer: &Peer, headers: &HeaderMap, wait: Duration) -> Result<Response, HttpError> {
-    let caller = app.caller(peer)?;
-    let agent = text(headers, names::AGENT).unwrap_or_default();
-    tracing::debug!(fleet = %caller.key.fleet, endpoint = %caller.key.name, agent, "poll");
-    let known = Known {
-        applied: text(headers, header::IF_NONE_MATCH.as_str()),
-        rejected: text(headers, names::REJECTED).and_then(Rejected::parse),
-    };
-    let have = text(headers, names::HAVE).map(Have::parse).unwrap_or_default();
-    let over = tokio::time::sleep(spread(wait, random()));
-    tokio::pin!(over);
-    let mut changes = app.served.subscribe(&caller.key);
-    let _counted = Counted::new(app.metrics.waiters());
-    let mut is_over = wait.is_zero();
-    loop {
-        let rendered = current(app, peer, &caller)?;
-        known.report(app, &caller, &rendered);
-        if !known.includes(rendered.etag()) {
-            return found(&rendered, &have);
+/// One call of the route.
+struct Call<'a> {
+    app: &'a App,
+    peer: &'a Peer,
+    headers: &'a HeaderMap,
+    held: &'a Held,
+}
+
+impl Call<'_> {
+    async fn poll(&self, wait: Duration) -> Result<Response, HttpError> {
+        let Self { app, peer, headers, held } = *self;
+        let caller = app.caller(peer)?;
+        let agent = text(headers, names::AGENT).unwrap_or_default();
+        tracing::debug!(fleet = %caller.key.fleet, endpoint = %caller.key.name, agent, "poll");
+        let known = Known {
+            applied: text(headers, header::IF_NONE_MATCH.as_str()),
+            rejected: text(headers, names::REJECTED).and_then(Rejected::parse),
+        };
+        let have = text(headers, names::HAVE).map(Have::parse).unwrap_or_default();
+        let over = tokio::time::sleep(spread(wait, random()));
+        tokio::pin!(over);
+        let mut changes = app.served.subscribe(&caller.key);
+        let _counted = Counted::new(app.metrics.waiters());
+        let (mut is_over, mut changed_at) = (wait.is_zero(), None);
+        loop {
+            let rendered = current(app, peer, &caller)?;
+            known.report(app, &caller, &rendered);
+            if !known.includes(rendered.etag()) {
+                handed_out(app, &rendered, changed_at);
+                return found(&rendered, &have);
+            }
+            if is_over || app.stopping.is_cancelled() {
+                return not_modified(&rendered);
+            }
+            let _held = held.begin();
+            tokio::select! {
+                at = changes.changed() => changed_at = Some(at),
+                () = app.stopping.cancelled() => {}
+                () = &mut over => is_over = true,
+            }
         }
-        if is_over || app.stopping.is_cancelled() {
-            return not_modified(&rendered);
-        }
-        tokio::select! {
-            () = changes.changed() => {}
-            () = app.stopping.cancelled() => {}
-            () = &mut over => is_over = true,
-        }
+    }
+}
+
+/// Measures the way of a change: it is handed out now; `changed_at` is when it came, if this poll waited for it.
+fn handed_out(app: &App, rendered: &Rendered, changed_at: Option<Duration>) {
+    let now = clock::monotonic();
+    rendered.hand_out(now);
+    if let Some(at) = changed_at {
+        app.metrics.propagated(Stage::GatewayToWake, now.saturating_sub(at));
     }
 }
 
@@ -144,8 +170,12 @@ impl Known<'_> {
         self.rejected.as_ref().filter(|rejected| rejected.manifest == tag).map(|rejected| rejected.code)
     }
 
-    /// Logs and counts that the agent refused this manifest, once for each time it was rendered.
+    /// Whether it applied or refused this manifest: measured, counted and logged once for each time it was rendered.
     fn report(&self, app: &App, caller: &Caller, rendered: &Rendered) {
+        let applied = self.applied.is_some_and(|tags| names_tag(tags, rendered.etag()));
+        if let Some(took) = applied.then(|| rendered.apply(clock::monotonic())).flatten() {
+            app.metrics.propagated(Stage::WakeToApplied, took);
+        }
         let Some(code) = self.rejection(rendered.etag()).filter(|code| rendered.refuse(*code)) else { return };
         let Caller { key, .. } = caller;
         tracing::warn!(fleet = %key.fleet, endpoint = %key.name, %code, "an agent refused its manifest");

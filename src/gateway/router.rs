@@ -3,6 +3,8 @@
 
 use std::any::Any;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
@@ -16,11 +18,28 @@ use tower_http::catch_panic::CatchPanicLayer;
 use super::App;
 use super::error::HttpError;
 use super::{enroll, poll, report};
+use crate::clock;
 
 const TRUST: &str = "/v1/trust";
 const ENROLL: &str = "/v1/enroll";
 const SNAPSHOT: &str = "/v1/snapshot";
 const STATUS: &str = "/v1/status";
+/// What is no row of the table.
+const NONE: &str = "none";
+
+/// The rows of the route table, as they are counted.
+pub const ROUTES: [&str; 5] = [TRUST, ENROLL, SNAPSHOT, STATUS, NONE];
+
+/// How long the answer to a request was held back on purpose, which is no work.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Held(Arc<AtomicU64>);
+
+/// It is held back until this is dropped.
+#[derive(Debug)]
+pub(super) struct Holding<'a> {
+    held: &'a Held,
+    since: Duration,
+}
 
 /// All routes over this state.
 pub fn router(app: Arc<App>) -> Router {
@@ -60,11 +79,17 @@ fn panicked(cause: Box<dyn Any + Send>) -> Response {
 }
 
 /// Counts the answer by its row of the route table, and closes the connection of an HTTP/1 caller that is turned away.
-async fn observe(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+async fn observe(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
+    let (held, began) = (Held::default(), clock::monotonic());
+    request.extensions_mut().insert(held.clone());
     let route = row(request.extensions().get::<MatchedPath>().map(MatchedPath::as_str));
     let version = request.version();
     let mut response = next.run(request).await;
-    app.metrics.answered(route, response.status());
+    let work = clock::monotonic().saturating_sub(began).saturating_sub(held.so_far());
+    app.metrics.answered(route, response.status(), work);
+    if route == ENROLL {
+        app.metrics.enrolled(response.status());
+    }
     let turned_away = matches!(response.status(), StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS);
     if turned_away && version < Version::HTTP_2 {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
@@ -78,6 +103,26 @@ fn row(matched: Option<&str>) -> &'static str {
         Some(ENROLL) => ENROLL,
         Some(SNAPSHOT) => SNAPSHOT,
         Some(STATUS) => STATUS,
-        Some(_) | None => "none",
+        Some(_) | None => NONE,
+    }
+}
+
+// === impl Held ===
+
+impl Held {
+    /// From now until the answer is dropped nothing is done but waiting.
+    pub(super) fn begin(&self) -> Holding<'_> {
+        Holding { held: self, since: clock::monotonic() }
+    }
+
+    fn so_far(&self) -> Duration {
+        Duration::from_micros(self.0.load(Ordering::Relaxed))
+    }
+}
+
+impl Drop for Holding<'_> {
+    fn drop(&mut self) {
+        let held = clock::monotonic().saturating_sub(self.since);
+        self.held.0.fetch_add(u64::try_from(held.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 }

@@ -3,25 +3,29 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tidegate_core::name::{Digest, Uid};
 use tokio::sync::watch;
 
 use super::index::{Changed, EndpointKey, Index, Key, Kind, Object, Reported};
 use super::manifest::Rendered;
+use crate::clock;
+use crate::metrics::{GatewayMetrics, Stage};
 
 /// What is served now, and to whom a change matters.
 #[derive(Debug, Default)]
 pub struct Served {
     state: Mutex<State>,
+    metrics: Option<GatewayMetrics>,
 }
 
 #[derive(Debug, Default)]
 struct State {
     index: Index,
     rendered: HashMap<EndpointKey, Arc<Rendered>>,
-    /// Only of endpoints with a [`Subscription`].
-    waiting: HashMap<EndpointKey, watch::Sender<()>>,
+    /// Only of endpoints with a [`Subscription`]; with the time of the last change on the monotonic clock.
+    waiting: HashMap<EndpointKey, watch::Sender<Duration>>,
     /// Of the manifests that statuses name as applied, as far as they were rendered here.
     applied: HashMap<EndpointKey, Said>,
 }
@@ -39,16 +43,28 @@ pub struct Subscription<'a> {
     served: &'a Served,
     key: EndpointKey,
     /// `None` once it was dropped.
-    changes: Option<watch::Receiver<()>>,
+    changes: Option<watch::Receiver<Duration>>,
 }
 
 // === impl Served ===
 
 impl Served {
+    /// Nothing yet; what happens is measured.
+    #[must_use]
+    pub fn measured(metrics: GatewayMetrics) -> Self {
+        Self { metrics: Some(metrics), ..Self::default() }
+    }
+
     /// An object was added or changed: wakes those whose manifest it touches.
     pub fn apply(&self, object: Object) {
         let applied = applied(&object);
+        let key = object.key();
+        let before = self.lock().index.newest(&key);
         self.change(|index| index.apply(object));
+        let after = self.lock().index.newest(&key).filter(|after| before.as_ref() != Some(after));
+        if let Some((metrics, (_, signed_at))) = self.metrics.as_ref().zip(after) {
+            metrics.propagated(Stage::CommitToGateway, signed_at.until(clock::now()));
+        }
         if let Some((key, manifest)) = applied {
             self.remember(&key, manifest);
         }
@@ -99,7 +115,9 @@ impl Served {
         if let Some(rendered) = state.rendered.get(key) {
             return Some(Arc::clone(rendered));
         }
-        let rendered = match Rendered::new(state.index.view(key)?) {
+        let view = state.index.view(key)?;
+        let _timed = self.metrics.as_ref().map(|metrics| metrics.render().start_timer());
+        let rendered = match Rendered::new(view) {
             Ok(rendered) => Arc::new(rendered),
             Err(error) => {
                 tracing::error!(fleet = %key.fleet, endpoint = %key.name, %error, "a manifest cannot be written");
@@ -121,6 +139,12 @@ impl Served {
         Subscription { served: self, key: key.clone(), changes: Some(changes) }
     }
 
+    /// How many parts are kept, and their bytes.
+    #[must_use]
+    pub fn size(&self) -> (usize, usize) {
+        self.lock().index.size()
+    }
+
     fn change(&self, change: impl FnOnce(&mut Index) -> Changed) {
         let mut state = self.lock();
         for key in change(&mut state.index) {
@@ -129,7 +153,7 @@ impl Served {
                 state.applied.remove(&key);
             }
             if let Some(sender) = state.waiting.get(&key) {
-                sender.send_replace(());
+                sender.send_replace(clock::monotonic());
             }
         }
     }
@@ -164,12 +188,13 @@ fn applied(object: &Object) -> Option<(EndpointKey, Digest)> {
 // === impl Subscription ===
 
 impl Subscription<'_> {
-    /// Waits for a change that this subscription has not reported yet. Safe to drop and to call again.
-    pub async fn changed(&mut self) {
-        if let Some(changes) = &mut self.changes {
-            // The sender stays as long as somebody waits, so this is a change.
-            let _ = changes.changed().await;
-        }
+    /// Waits for a change that this subscription has not reported yet, and gives its time on the monotonic clock. Safe to drop and to
+    /// call again.
+    pub async fn changed(&mut self) -> Duration {
+        let Some(changes) = &mut self.changes else { return std::future::pending().await };
+        // The sender stays as long as somebody waits, so this is a change.
+        let _ = changes.changed().await;
+        *changes.borrow()
     }
 }
 
@@ -207,10 +232,10 @@ mod tests {
         served.apply(endpoint("uid-1"));
         let (mut one, other) = (served.subscribe(&key()), served.subscribe(&key()));
         served.delete(&Key::Endpoint(key().fleet, key().name));
-        assert_eq!(one.changed().now_or_never(), Some(()), "it is told of the deletion");
+        assert!(one.changed().now_or_never().is_some(), "it is told of the deletion");
         drop(other);
         served.apply(endpoint("uid-2"));
-        assert_eq!(one.changed().now_or_never(), Some(()), "it still waits");
+        assert!(one.changed().now_or_never().is_some(), "it still waits");
         drop(one);
         assert!(served.lock().waiting.is_empty());
     }

@@ -3,13 +3,17 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
+use rustls::time_provider::TimeProvider;
 use rustls::{RootCertStore, ServerConfig};
 use tidegate_core::name::Digest;
+
+use crate::clock;
 
 /// Why the files in `--tls-dir` cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +41,19 @@ struct Loaded {
     /// Of the files' content.
     digest: Digest,
     config: Arc<ServerConfig>,
+}
+
+/// Client certificates are judged by the same time as everything else.
+#[derive(Debug)]
+struct KeptTime;
+
+// === impl KeptTime ===
+
+impl TimeProvider for KeptTime {
+    fn current_time(&self) -> Option<UnixTime> {
+        let seconds = u64::try_from(clock::now().as_second()).ok()?;
+        Some(UnixTime::since_unix_epoch(Duration::from_secs(seconds)))
+    }
 }
 
 // === impl Tls ===
@@ -89,7 +106,10 @@ impl Loaded {
             .allow_unauthenticated()
             .build()
             .map_err(|e| TlsError::Refused(authorities.clone(), e.to_string()))?;
-        let mut config = ServerConfig::builder_with_protocol_versions(&[&rustls::version::TLS13])
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let mut config = ServerConfig::builder_with_details(provider, Arc::new(KeptTime))
+            .with_protocol_versions(&[&rustls::version::TLS13])
+            .map_err(|e| TlsError::Refused(chain.clone(), e.to_string()))?
             .with_client_cert_verifier(verifier)
             .with_single_cert(certificates, private)
             .map_err(|e| TlsError::Refused(chain, e.to_string()))?;

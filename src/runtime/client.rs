@@ -9,20 +9,21 @@ use std::time::Duration;
 
 use http::{Request, Response};
 use kube::client::ClientBuilder;
-use kube::config::AuthInfo;
 use kube::runtime::utils::Backoff;
 use kube::runtime::watcher;
 use kube::{Client, Config};
 use tower::{Layer, Service};
 
 use super::readiness::Readiness;
+use super::server_time::HearTime;
 use crate::clock;
+use crate::metrics::{KubeMetrics, KubeVerb};
 
 /// The API server ends a watch after this long, and the watcher starts the next. Two thirds of what counts as stale.
 pub const WATCH_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Longer than a silent watch, so that only a request that is never answered is cut.
-const READ_TIMEOUT: Duration = Duration::from_secs(75);
+pub(super) const READ_TIMEOUT: Duration = Duration::from_secs(75);
 
 /// Waits between attempts to list or watch: from 0.2 s doubling to 5 s, each up to a quarter longer. The library's own
 /// back-off reaches 30 s, too long for a revocation after an outage.
@@ -31,27 +32,26 @@ pub struct WatchRetry {
     failures: u32,
 }
 
-/// The client of this process: in the cluster by its ServiceAccount, elsewhere by `KUBECONFIG`.
+/// The gateway's client: in the cluster by its ServiceAccount, elsewhere by `KUBECONFIG`.
 ///
 /// # Errors
 /// No usable configuration, or TLS cannot be set up from it.
-pub async fn client(readiness: Arc<Readiness>) -> anyhow::Result<Client> {
+pub async fn client(readiness: Arc<Readiness>, metrics: KubeMetrics) -> anyhow::Result<Client> {
     let mut config = Config::infer().await?;
     config.read_timeout = Some(READ_TIMEOUT);
     config.reset_reader_on_write = true;
-    let count = CountProgress { readiness, clock: clock::monotonic };
-    Ok(ClientBuilder::try_from(config)?.with_layer(&count).build())
+    let count = CountProgress { readiness, metrics, clock: clock::monotonic };
+    Ok(ClientBuilder::try_from(config)?.with_layer(&count).with_layer(&HearTime).build())
 }
 
-/// A client with a bearer token instead of this process's own credentials, at the same API server.
-///
-/// # Errors
-/// No usable configuration.
-pub async fn client_with_token(token: &str) -> Result<Client, kube::Error> {
-    let mut config = Config::infer().await.map_err(kube::Error::InferConfig)?;
-    config.auth_info = AuthInfo { token: Some(token.to_owned().into()), ..AuthInfo::default() };
-    config.read_timeout = Some(READ_TIMEOUT);
-    Client::try_from(config)
+/// Says at each scrape when the watches last made progress.
+pub fn watch_progress(metrics: KubeMetrics, readiness: Arc<Readiness>) -> impl Fn() + Send + 'static {
+    move || {
+        let now = clock::now();
+        for (plural, age) in readiness.ages(clock::monotonic()) {
+            metrics.watched(plural, now.minus(age));
+        }
+    }
 }
 
 /// The settings of every watch.
@@ -61,14 +61,16 @@ pub fn watch_config() -> watcher::Config {
     watcher::Config::default().timeout(seconds)
 }
 
+/// Counts each answer to a watch as progress.
 #[derive(Clone)]
-struct CountProgress {
-    readiness: Arc<Readiness>,
-    clock: fn() -> Duration,
+pub(super) struct CountProgress {
+    pub(super) readiness: Arc<Readiness>,
+    pub(super) metrics: KubeMetrics,
+    pub(super) clock: fn() -> Duration,
 }
 
 #[derive(Clone)]
-struct Counting<S> {
+pub(super) struct Counting<S> {
     inner: S,
     count: CountProgress,
 }
@@ -99,11 +101,14 @@ where
     }
 
     fn call(&mut self, request: Request<Q>) -> Self::Future {
-        let watched = watched_plural(request.uri()).map(str::to_owned);
+        let verb = KubeVerb::of(request.method(), request.uri());
+        let watched = watched_plural(verb, request.uri()).map(str::to_owned);
         let answer = self.inner.call(request);
-        let CountProgress { readiness, clock } = self.count.clone();
+        let CountProgress { readiness, metrics, clock } = self.count.clone();
         Box::pin(async move {
-            let response = answer.await?;
+            let answer = answer.await;
+            metrics.asked(verb, answer.as_ref().ok().map(Response::status));
+            let response = answer?;
             if let Some(plural) = watched
                 && response.status().is_success()
             {
@@ -115,9 +120,8 @@ where
 }
 
 /// The plural that a watch request is about: the last part of its path.
-fn watched_plural(uri: &http::Uri) -> Option<&str> {
-    let is_watch = uri.query()?.split('&').any(|pair| pair == "watch=true");
-    is_watch.then(|| uri.path().rsplit('/').next()).flatten()
+fn watched_plural(verb: KubeVerb, uri: &http::Uri) -> Option<&str> {
+    (verb == KubeVerb::Watch).then(|| uri.path().rsplit('/').next()).flatten()
 }
 
 // === impl WatchRetry ===
@@ -155,6 +159,13 @@ mod tests {
     use tower::{ServiceExt, service_fn};
 
     use super::*;
+    use crate::metrics::Metrics;
+
+    fn kube_metrics() -> (Metrics, KubeMetrics) {
+        let registry = Metrics::new("controller").unwrap();
+        let kube = KubeMetrics::new(&registry, &[]).unwrap();
+        (registry, kube)
+    }
 
     async fn is_progress(path_and_query: &str, status: u16) -> bool {
         let readiness = Arc::new(Readiness::new(&["jitpolicies"]));
@@ -162,7 +173,8 @@ mod tests {
         let answer = service_fn(move |_: Request<()>| async move {
             Ok::<_, Infallible>(Response::builder().status(status).body(()).unwrap())
         });
-        let count = CountProgress { readiness: Arc::clone(&readiness), clock: || Duration::from_secs(1000) };
+        let metrics = kube_metrics().1;
+        let count = CountProgress { readiness: Arc::clone(&readiness), metrics, clock: || Duration::from_secs(1000) };
         let uri = format!("https://kube/apis/tidegate.dev/v1alpha1/{path_and_query}");
         let request = Request::builder().uri(uri).body(()).unwrap();
         count.layer(answer).oneshot(request).await.unwrap();
@@ -177,6 +189,26 @@ mod tests {
         assert!(!is_progress("jitpolicies?limit=500", 200).await);
         assert!(!is_progress("jitpolicies", 200).await);
         assert!(!is_progress("pods?watch=true", 200).await);
+    }
+
+    #[tokio::test]
+    async fn every_request_is_counted_by_its_answer() {
+        let (registry, metrics) = kube_metrics();
+        for (method, answer) in [("GET", Some(200)), ("PATCH", Some(409)), ("POST", None)] {
+            let inner = service_fn(move |_: Request<()>| async move {
+                let response = answer.map(|status: u16| Response::builder().status(status).body(()).unwrap());
+                response.ok_or("no answer")
+            });
+            let (readiness, metrics) = (Arc::new(Readiness::new(&[])), metrics.clone());
+            let count = CountProgress { readiness, metrics, clock: || Duration::ZERO };
+            let request = Request::builder().method(method).uri("https://kube/api/v1/namespaces").body(()).unwrap();
+            assert_eq!(count.layer(inner).oneshot(request).await.is_ok(), answer.is_some());
+        }
+        let text = registry.render(true);
+        for (class, verb) in [("2xx", "list"), ("4xx", "patch"), ("none", "create")] {
+            let line = format!("tidegate_kube_requests_total{{class=\"{class}\",verb=\"{verb}\"}} 1");
+            assert!(text.lines().any(|l| l == line), "{line} is missing in:\n{text}");
+        }
     }
 
     #[test]

@@ -59,6 +59,11 @@ impl Readiness {
         self.draining.store(true, Ordering::Release);
     }
 
+    /// How long ago each watch last made progress; one that never did, since this process first looked at the clock.
+    pub fn ages(&self, now: Duration) -> impl Iterator<Item = (&'static str, Duration)> + '_ {
+        self.watches.iter().map(move |(plural, watch)| (*plural, watch.age(now)))
+    }
+
     /// Should new work be sent here: fresh, and not stopping?
     ///
     /// # Errors
@@ -77,7 +82,7 @@ impl Readiness {
     pub fn fresh(&self, now: Duration) -> Result<(), NotReady> {
         let mut causes = Vec::new();
         for (plural, watch) in &self.watches {
-            let age = now.saturating_sub(Duration::from_millis(watch.progress.load(Ordering::Acquire)));
+            let age = watch.age(now);
             if !watch.filled.load(Ordering::Acquire) {
                 causes.push(format!("{plural}: not listed yet"));
             } else if age > STALE_AFTER {
@@ -85,6 +90,14 @@ impl Readiness {
             }
         }
         if causes.is_empty() { Ok(()) } else { Err(NotReady(causes)) }
+    }
+}
+
+// === impl Watch ===
+
+impl Watch {
+    fn age(&self, now: Duration) -> Duration {
+        now.saturating_sub(Duration::from_millis(self.progress.load(Ordering::Acquire)))
     }
 }
 

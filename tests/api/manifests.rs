@@ -189,6 +189,12 @@ async fn neither_process_lists_secrets_or_writes_a_spec() -> Result<()> {
         "the gateway enrols"
     );
 
+    ensure!(
+        may(&controller, None, "tidegate.dev", "elevationrequests", "delete").await?,
+        "the controller removes what ended long ago"
+    );
+    ensure!(!may(&gateway, None, "tidegate.dev", "elevationrequests", "delete").await?, "the gateway removes nothing");
+
     let forbidden = [
         ("", "secrets", "get"),
         ("", "secrets", "list"),
@@ -201,7 +207,6 @@ async fn neither_process_lists_secrets_or_writes_a_spec() -> Result<()> {
         ("tidegate.dev", "locks", "patch"),
         ("tidegate.dev", "locks", "delete"),
         ("tidegate.dev", "elevationrequests", "create"),
-        ("tidegate.dev", "elevationrequests", "delete"),
         ("certificates.k8s.io", "certificatesigningrequests/approval", "update"),
         ("admissionregistration.k8s.io", "validatingadmissionpolicies", "delete"),
     ];

@@ -20,7 +20,7 @@ const DEFINITION: &str = "CustomResourceDefinition";
 const DECISIONS: &str = "decisions.tidegate.dev";
 
 /// What an administrator who may change policies does to the lock.
-struct Attack {
+pub struct Attack {
     what: &'static str,
     kind: &'static str,
     name: &'static str,
@@ -100,7 +100,8 @@ fn attacks() -> Vec<Attack> {
 }
 
 impl Attack {
-    async fn carry_out(&self, fleet: &Fleet<'_>) -> Result<()> {
+    /// Does it.
+    pub async fn carry_out(&self, fleet: &Fleet<'_>) -> Result<()> {
         let group = if self.kind == DEFINITION { "apiextensions.k8s.io" } else { "admissionregistration.k8s.io" };
         let mut resource = ApiResource::from_gvk(&GroupVersionKind::gvk(group, "v1", self.kind));
         if self.kind == POLICY {
@@ -122,7 +123,7 @@ impl Attack {
 
 /// The manifests of this version again, and proof that the guard has seen it. Applying leaves in place what somebody else has added, so
 /// the policies are made anew; a definition must not be deleted, its objects would go with it.
-async fn repair(fleet: &Fleet<'_>) -> Result<()> {
+pub async fn repair(fleet: &Fleet<'_>) -> Result<()> {
     let control_plane = fleet.installation.control_plane;
     for (folder, args) in [("config/admission", &["delete", "--ignore-not-found"][..]), ("crds", &["replace"])] {
         let path = assets::repository().join(folder);
@@ -289,7 +290,8 @@ async fn a_fleet_that_cannot_be_probed_does_not_stop_the_others() -> Result<()> 
     Ok(())
 }
 
-fn delete_binding() -> Attack {
+/// The decisions are not guarded any more.
+pub fn delete_binding() -> Attack {
     Attack { what: "deleted binding", kind: BINDING, name: DECISIONS, patch: None }
 }
 

@@ -30,7 +30,18 @@ pub struct Breakable {
 // === impl Installation ===
 
 impl Installation {
+    /// One on a control plane that nothing else uses, which goes with the tests.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub async fn alone() -> Result<Self> {
+        Self::start(own_control_plane().await?).await
+    }
+
     /// Starts one on a control plane where Tidegate is installed and nothing of it runs.
+    ///
+    /// # Errors
+    /// When it does not start.
     pub async fn start(control_plane: &'static ControlPlane) -> Result<Self> {
         let controller = Controller::start(control_plane).await?;
         let gateways = [Gateway::start(control_plane).await?, Gateway::start(control_plane).await?];
@@ -59,9 +70,13 @@ pub async fn shared() -> Result<&'static Installation> {
 /// # Errors
 /// When it does not start.
 pub async fn own_control_plane() -> Result<&'static ControlPlane> {
+    Ok(Box::leak(Box::new(installed().await?)))
+}
+
+async fn installed() -> Result<ControlPlane> {
     let started = ControlPlane::start().await?;
     started.install().await?;
-    Ok(Box::leak(Box::new(started)))
+    Ok(started)
 }
 
 /// An installation of this test's own, on a second control plane.
@@ -72,12 +87,7 @@ pub async fn breakable() -> Result<Breakable> {
     static TURN: Mutex<()> = Mutex::const_new(());
     static CONTROL_PLANE: OnceCell<Result<ControlPlane, String>> = OnceCell::const_new();
     let turn = TURN.lock().await;
-    let start = async || -> Result<ControlPlane> {
-        let started = ControlPlane::start().await?;
-        started.install().await?;
-        Ok(started)
-    };
-    let own = CONTROL_PLANE.get_or_init(async || start().await.map_err(|error| format!("{error:#}"))).await;
+    let own = CONTROL_PLANE.get_or_init(async || installed().await.map_err(|error| format!("{error:#}"))).await;
     let control_plane = own.as_ref().map_err(|text| anyhow!("{text}"))?;
     Ok(Breakable { installation: Installation::start(control_plane).await?, _turn: turn })
 }

@@ -3,6 +3,9 @@
 
 mod agent;
 mod ahead;
+mod clocks;
+mod dashboard;
+mod deletion;
 mod enrolment;
 mod expiry;
 mod fleet;
@@ -16,7 +19,9 @@ mod limits;
 mod locks;
 mod people;
 mod poll;
+mod retention;
 mod revocation;
 mod rights;
 mod stages;
+mod uninstall;
 mod writes;

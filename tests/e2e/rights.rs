@@ -2,6 +2,7 @@
 //! story: no call is denied, and no right is there for nothing.
 
 use std::collections::BTreeSet;
+use std::process::Command;
 
 use anyhow::{Context, Result, anyhow, ensure};
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
@@ -16,7 +17,7 @@ use tidegate_test_support::{ControlPlane, Controller, eventually, objects};
 
 use crate::agent::SOON;
 use crate::fleet::Fleet;
-use crate::installation::{Installation, READY, own_control_plane};
+use crate::installation::{Installation, READY};
 
 /// Rights that this story cannot use, and why they are needed.
 const ELSEWHERE: [(&str, &str); 4] = [
@@ -34,21 +35,28 @@ const ELSEWHERE: [(&str, &str); 4] = [
 
 #[tokio::test]
 async fn no_call_of_controller_and_gateway_is_denied_and_no_right_of_theirs_is_unused() -> Result<()> {
-    // Its log is this story and nothing else.
-    let installation = Installation::start(own_control_plane().await?).await?;
+    // A control plane of this test's own: its log is the story and nothing else.
+    let installation = Installation::alone().await?;
     let fleet = Fleet::new(&installation, "rights").await?;
     let agent = fleet.agent().await?;
     fleet.granted("er-1", "5m").await?;
     agent.started("er-1", SOON).await?;
     fleet.requests().await?.delete("er-1", &DeleteParams::default()).await?;
     agent.ended("er-1", SOON).await?;
+    fleet.ask("er-2", "5m").await?;
+    fleet.in_state("er-2", "Pending", SOON).await?;
+    fleet.decide(&fleet.alice, "er-2", "end").await?;
     fleet.lock("freeze", json!({"target": {}, "effect": "DeclineNew"})).await?;
     let fleetless = installation.control_plane.namespace("fleetless").await?;
     let policies: Api<JitPolicy> = Api::namespaced(fleet.admin().client().await?, fleetless.name());
     policies.create(&PostParams::default(), &objects::policy_on_request("any")?).await?;
     installation.controller.process.kill9()?;
     damage(&fleet).await?;
-    let next = Controller::start(installation.control_plane).await?;
+    // Short enough that what has ended goes.
+    let short = |command: &mut Command| {
+        command.arg("--retention=1s");
+    };
+    let next = Controller::start_with(installation.control_plane, short).await?;
     next.ready(READY).await?;
 
     let held = rights_of_both(&fleet).await?;

@@ -13,6 +13,7 @@ mod enroll;
 mod fleet;
 mod index;
 mod limits;
+mod measure;
 mod poll;
 mod report;
 mod report_for_real;

@@ -14,10 +14,12 @@ use crate::state::State;
 /// Open requests that one endpoint may have at a time, whoever asks.
 pub const MAX_OPEN_AT_ENDPOINT: usize = 16;
 
-/// The open requests of one fleet, by uid.
+/// The open requests of one fleet, by uid; and by person and endpoint, so that a question costs what its answer holds.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Ledger {
     entries: BTreeMap<Uid, Entry>,
+    of_person: BTreeMap<Identity, BTreeSet<Uid>>,
+    at_endpoint: BTreeMap<EndpointName, BTreeSet<Uid>>,
 }
 
 /// An open request.
@@ -53,31 +55,41 @@ impl Ledger {
     /// What stands open beside this request, for a person of these names.
     #[must_use]
     pub fn beside(&self, request: &Request, person: &[Identity]) -> OpenRequests {
-        let others = || self.entries.iter().filter(|(uid, _)| **uid != request.reference.uid).map(|(_, entry)| entry);
+        let other = |uid: &&Uid| **uid != request.reference.uid;
         let people = people(request, person);
-        let same = others().filter(|entry| !entry.people.is_disjoint(&people));
+        let same: BTreeSet<&Uid> =
+            people.iter().filter_map(|name| self.of_person.get(name)).flatten().filter(other).collect();
+        let same = same.into_iter().filter_map(|uid| self.entries.get(uid));
         OpenRequests {
             of_person: same.map(|entry| OpenRequest { name: entry.name.clone(), until: entry.until }).collect(),
-            at_endpoint: others().filter(|entry| entry.endpoint == request.wish.endpoint).count(),
+            at_endpoint: self.at_endpoint.get(&request.wish.endpoint).into_iter().flatten().filter(other).count(),
         }
     }
 
     /// Notes what has become of a request: it is open or it is not. `until` is when a pending one times out.
     pub fn note(&mut self, request: &Request, status: Option<&Status>, person: &[Identity], until: Option<Instant>) {
         let uid = request.reference.uid.clone();
+        self.forget(&uid);
         if !status.is_some_and(|status| is_open(status.state)) {
-            self.entries.remove(&uid);
             return;
         }
         let recorded = status.and_then(|status| status.identity.clone());
-        let people = people(request, person).into_iter().chain(recorded).collect();
+        let people: BTreeSet<Identity> = people(request, person).into_iter().chain(recorded).collect();
         let (name, endpoint) = (request.reference.name.clone(), request.wish.endpoint.clone());
+        for person in &people {
+            self.of_person.entry(person.clone()).or_default().insert(uid.clone());
+        }
+        self.at_endpoint.entry(endpoint.clone()).or_default().insert(uid.clone());
         self.entries.insert(uid, Entry { name, endpoint, people, until });
     }
 
     /// The request is gone.
     pub fn forget(&mut self, uid: &Uid) {
-        self.entries.remove(uid);
+        let Some(entry) = self.entries.remove(uid) else { return };
+        for person in &entry.people {
+            remove(&mut self.of_person, person, uid);
+        }
+        remove(&mut self.at_endpoint, &entry.endpoint, uid);
     }
 
     /// Requests that are open.
@@ -90,6 +102,16 @@ impl Ledger {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
+    }
+}
+
+/// Takes a uid out of an index, and the key with its last one.
+fn remove<K: Ord>(index: &mut BTreeMap<K, BTreeSet<Uid>>, key: &K, uid: &Uid) {
+    if let Some(uids) = index.get_mut(key) {
+        uids.remove(uid);
+        if uids.is_empty() {
+            index.remove(key);
+        }
     }
 }
 

@@ -114,6 +114,8 @@ pub enum EventKind {
     DecisionIgnored,
     /// The endpoint confirms that access took effect there.
     Applied,
+    /// It was kept long enough after its end, and its object is gone. Of audit lines only.
+    Removed,
 }
 
 /// Judges a request.
@@ -158,6 +160,7 @@ impl EventKind {
             Self::Ended => "Ended",
             Self::DecisionIgnored => "DecisionIgnored",
             Self::Applied => "Applied",
+            Self::Removed => "Removed",
         }
     }
 
@@ -172,7 +175,8 @@ impl EventKind {
             | Self::Activated
             | Self::Expired
             | Self::Ended
-            | Self::Applied => false,
+            | Self::Applied
+            | Self::Removed => false,
         }
     }
 }

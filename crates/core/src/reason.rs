@@ -94,6 +94,37 @@ pub enum IgnoredReason {
     AdmissionUnprotected,
 }
 
+impl DeclineReason {
+    /// Every reason.
+    pub const ALL: [Self; 25] = [
+        Self::PolicyNotFound,
+        Self::PolicyNotOnRequest,
+        Self::PolicyNotReady,
+        Self::PolicyChanged,
+        Self::JitDisabled,
+        Self::Locked,
+        Self::EndpointNotFound,
+        Self::EndpointNotTargeted,
+        Self::AccountNotTargeted,
+        Self::AccountUnknown,
+        Self::RequesterNotAccount,
+        Self::AgentTooOld,
+        Self::AgentUnknown,
+        Self::PlatformNotTargeted,
+        Self::ApplicationRequired,
+        Self::ApplicationNotCovered,
+        Self::ReasonRequired,
+        Self::ReasonTooShort,
+        Self::ReasonMismatch,
+        Self::TicketRequired,
+        Self::TicketMismatch,
+        Self::DurationOutOfRange,
+        Self::StartTimeOutOfRange,
+        Self::TooManyOpenRequests,
+        Self::AdmissionUnprotected,
+    ];
+}
+
 impl Decline {
     /// A reason with its text.
     #[must_use]
@@ -128,6 +159,15 @@ impl fmt::Display for IgnoredReason {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_reason_is_listed_in_order() {
+        for (place, reason) in DeclineReason::ALL.into_iter().enumerate() {
+            assert_eq!(reason as usize, place, "{reason}");
+        }
+        // The last of the enum: one that is added after it has to be named here.
+        assert_eq!(DeclineReason::AdmissionUnprotected as usize + 1, DeclineReason::ALL.len());
+    }
 
     #[test]
     fn several_reasons_are_all_named_and_sorted() {

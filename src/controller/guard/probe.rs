@@ -12,7 +12,7 @@ use tidegate_api::{ElevationRequest, ElevationRequestSpec};
 use tidegate_core::name::FleetName;
 
 use super::NotPassed;
-use crate::runtime;
+use crate::runtime::Replica;
 
 /// The ServiceAccount that tries, and the request that it tries it on.
 const PROBE: &str = "tidegate-probe";
@@ -26,6 +26,8 @@ const STATUS: &str = "status.tidegate.dev";
 /// Tries forgeries.
 pub struct Probe {
     client: Client,
+    /// Probes pass the gate of the process that makes them.
+    replica: Replica,
     namespace: String,
 }
 
@@ -39,8 +41,8 @@ struct Attempts {
 impl Probe {
     /// The probe of an installation in this namespace.
     #[must_use]
-    pub fn new(client: Client, namespace: &str) -> Self {
-        Self { client, namespace: namespace.to_owned() }
+    pub fn new(client: Client, replica: Replica, namespace: &str) -> Self {
+        Self { client, replica, namespace: namespace.to_owned() }
     }
 
     /// Tries a forged creation in every fleet, and a forged decision and a foreign status on the probe's own request.
@@ -75,7 +77,7 @@ impl Probe {
         let accounts = Api::<ServiceAccount>::namespaced(self.client.clone(), &self.namespace);
         let answer = accounts.create_token_request(PROBE, &PostParams::default(), &wanted).await;
         let token = answer.map_err(unknown)?.status.map(|status| status.token).unwrap_or_default();
-        runtime::client_with_token(&token).await.map_err(unknown)
+        self.replica.client_with_token(&token).await.map_err(unknown)
     }
 }
 

@@ -62,6 +62,11 @@ impl Policy {
         }
     }
 
+    /// The versions that are kept, the newest last.
+    pub(super) fn versions(&self) -> &[Arc<Served<PolicyBody>>] {
+        &self.versions
+    }
+
     /// Does any version select the endpoint of this placement?
     pub(super) fn selects(&self, placement: &PlacementBody) -> bool {
         self.versions.iter().any(|version| selects(placement, &version.body))

@@ -23,7 +23,7 @@ pub fn control_plane_programs() -> Result<PathBuf> {
         return Ok(given);
     }
     let version = variable("TIDEGATE_K8S").unwrap_or_else(|| DEFAULT_VERSION.to_owned());
-    let folder = cache()?.join(format!("tidegate/controlplane/v{version}"));
+    let folder = cache()?.join(format!("controlplane/v{version}"));
     if !has_all(&folder) {
         bail!(
             "no control plane for Kubernetes {version} in {}; run `make controlplane` to build it, or set \
@@ -35,12 +35,31 @@ pub fn control_plane_programs() -> Result<PathBuf> {
     Ok(folder)
 }
 
-fn cache() -> Result<PathBuf> {
-    match (variable("XDG_CACHE_HOME"), variable("HOME")) {
-        (Some(cache), _) => Ok(PathBuf::from(cache)),
-        (None, Some(home)) => Ok(Path::new(&home).join(".cache")),
-        (None, None) => bail!("neither HOME nor XDG_CACHE_HOME is set, so there is no cache to look in"),
+/// The folder with promtool and prometheus: the cache that `hack/prometheus/build.sh` fills.
+///
+/// # Errors
+/// When they are not there; the text says what to run.
+pub fn prometheus_programs() -> Result<PathBuf> {
+    let module = repository().join("hack/prometheus/go.mod");
+    let module = std::fs::read_to_string(&module).with_context(|| format!("cannot read {}", module.display()))?;
+    let version = module.split_whitespace().skip_while(|word| *word != "github.com/prometheus/prometheus").nth(1);
+    let folder = cache()?.join("prometheus").join(version.context("go.mod names no version of prometheus")?);
+    if !["promtool", "prometheus"].iter().all(|name| folder.join(name).is_file()) {
+        bail!("no promtool and prometheus in {}; run `make prometheus` to build them", folder.display());
     }
+    Ok(folder)
+}
+
+/// Where what was built stays between checkouts.
+fn cache() -> Result<PathBuf> {
+    let cache = match (variable("XDG_CACHE_HOME"), variable("HOME")) {
+        (Some(cache), _) => PathBuf::from(cache),
+        (None, Some(home)) => Path::new(&home).join(".cache"),
+        (None, None) => {
+            bail!("neither HOME nor XDG_CACHE_HOME is set, so there is no cache to look in")
+        }
+    };
+    Ok(cache.join("tidegate"))
 }
 
 /// One of our own programs (`controller`, `gateway`, `tidegate-agent`), from the folder this test was built into.
@@ -68,7 +87,7 @@ pub fn programs() -> Result<PathBuf> {
 /// # Errors
 /// When there is no cache.
 pub fn tools() -> Result<PathBuf> {
-    Ok(cache()?.join("tidegate/tools/bin"))
+    Ok(cache()?.join("tools/bin"))
 }
 
 /// The root of the checkout.

@@ -144,16 +144,35 @@ impl Identity {
     pub async fn kubectl<A: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = A>) -> Result<Said> {
         let mut command = self.kubectl_command();
         command.args(args);
-        let output = tokio::time::timeout(KUBECTL_DEADLINE, command.output())
-            .await
-            .with_context(|| format!("{command:?} took more than {KUBECTL_DEADLINE:?}"))?
-            .with_context(|| format!("cannot run {command:?}"))?;
-        Ok(Said {
-            success: output.status.success(),
-            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-        })
+        said(command).await
     }
+
+    /// Runs a script of the documentation in `folder`, as a person who has this kubectl would, at most 60 s. It ends with the first
+    /// command that fails.
+    ///
+    /// # Errors
+    /// As `kubectl`.
+    pub async fn shell(&self, folder: &Path, script: &str) -> Result<Said> {
+        let kubectl = self.kubectl.display();
+        let script = format!("set -euo pipefail\nkubectl() {{ '{kubectl}' \"$@\"; }}\n{script}");
+        let mut command = tokio::process::Command::new("bash");
+        command.env("KUBECONFIG", &self.kubeconfig).env("HOME", &self.home).stdin(Stdio::null()).kill_on_drop(true);
+        command.current_dir(folder).arg("-c").arg(script);
+        said(command).await
+    }
+}
+
+/// Runs a command to its end.
+async fn said(mut command: tokio::process::Command) -> Result<Said> {
+    let output = tokio::time::timeout(KUBECTL_DEADLINE, command.output())
+        .await
+        .with_context(|| format!("{command:?} took more than {KUBECTL_DEADLINE:?}"))?
+        .with_context(|| format!("cannot run {command:?}"))?;
+    Ok(Said {
+        success: output.status.success(),
+        stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+    })
 }
 
 // === impl Said ===

@@ -17,6 +17,7 @@ pub mod process;
 pub mod sandbox;
 pub mod servers;
 mod terminal;
+pub mod wall_clock;
 mod watchdog;
 
 pub use control_plane::{ControlPlane, control_plane};
@@ -25,3 +26,4 @@ pub use identity::{Identity, Said};
 pub use namespace::Namespace;
 pub use process::Process;
 pub use servers::{Agent, Controller, Gateway};
+pub use wall_clock::WallClock;

@@ -64,9 +64,18 @@ impl Controller {
     /// # Errors
     /// When it is not built, ends, or does not listen within 30 s.
     pub async fn start(control_plane: &ControlPlane) -> Result<Self> {
+        Self::start_with(control_plane, |_as_it_is| {}).await
+    }
+
+    /// Likewise, with what `change` adds to its arguments and environment.
+    ///
+    /// # Errors
+    /// As `start`.
+    pub async fn start_with(control_plane: &ControlPlane, change: impl FnOnce(&mut Command)) -> Result<Self> {
         let identity = control_plane.service_account(SYSTEM_NAMESPACE, CONTROLLER).await?;
         let mut command = as_identity("controller", &identity)?;
         command.args(["--namespace", SYSTEM_NAMESPACE, "--admin-address", "127.0.0.1:0"]);
+        change(&mut command);
         let process = Process::spawn(control_plane.sandbox(), "controller", command)?;
         let admin = listener(&process, "admin").await?;
         Ok(Self { process, admin })
@@ -90,6 +99,14 @@ impl Gateway {
     /// # Errors
     /// When the two are not there within 30 s, or it is not built, ends, or does not listen within 30 s.
     pub async fn start(control_plane: &ControlPlane) -> Result<Self> {
+        Self::start_with(control_plane, |_as_it_is| {}).await
+    }
+
+    /// Likewise, with what `change` adds to its arguments and environment.
+    ///
+    /// # Errors
+    /// As `start`.
+    pub async fn start_with(control_plane: &ControlPlane, change: impl FnOnce(&mut Command)) -> Result<Self> {
         let identity = control_plane.service_account(SYSTEM_NAMESPACE, GATEWAY).await?;
         let tls = control_plane.sandbox().fresh_folder("gateway-tls")?;
         let trust = control_plane.sandbox().fresh_folder("gateway-trust")?;
@@ -97,6 +114,7 @@ impl Gateway {
         let mut command = as_identity("gateway", &identity)?;
         command.args(["--address", "127.0.0.1:0", "--admin-address", "127.0.0.1:0"]);
         command.arg("--tls-dir").arg(&tls).arg("--trust-dir").arg(&trust);
+        change(&mut command);
         let process = Process::spawn(control_plane.sandbox(), "gateway", command)?;
         let (agents, admin) = (listener(&process, "agents").await?, listener(&process, "admin").await?);
         Ok(Self { process, agents, admin, trust })

@@ -15,7 +15,7 @@ use crate::sandbox::Sandbox;
 /// What runs in kube-controller-manager: all that works without nodes and that an API of ours or a test leans on.
 const CONTROLLERS: &str = "namespace-controller,garbage-collector-controller,serviceaccount-controller,\
     clusterrole-aggregation-controller,certificatesigningrequest-cleaner-controller,\
-    validatingadmissionpolicy-status-controller,root-ca-certificate-publisher-controller";
+    validatingadmissionpolicy-status-controller,root-ca-certificate-publisher-controller,ttl-after-finished-controller";
 
 /// Writes are recorded, with who made them and what admission policies noted; of the shipped ServiceAccounts reads as well.
 const AUDIT_POLICY: &str = r#"{
@@ -99,6 +99,8 @@ impl<'a> Programs<'a> {
             .arg(flag("root-ca-file", &self.ca))
             .arg(flag("service-account-private-key-file", &self.token_private))
             .args(["--use-service-account-credentials", "--leader-elect=false", "--secure-port=0"])
+            // Its client's own limit is 20 calls a second; ours has none.
+            .args(["--kube-api-qps=5000", "--kube-api-burst=5000"])
             .arg(format!("--controllers={CONTROLLERS}"));
         Process::spawn(self.sandbox, "kube-controller-manager", command)
     }

@@ -1,0 +1,133 @@
+//! Approvals and ends, many at once: how fast the controller gets them written, beside a client that does nothing but write.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use futures::{StreamExt, TryStreamExt, stream};
+use kube::api::PostParams;
+use kube::{Api, ResourceExt};
+use serde_json::json;
+use tidegate_api::ElevationRequest;
+use tidegate_test_support::clock::Stopwatch;
+use tidegate_test_support::{ControlPlane, Controller, clock};
+
+use crate::fleet::{CONCURRENCY, Fleet, in_seconds, is_in};
+use crate::page::{Table, percentile};
+use crate::{controller, stop, ttl};
+
+/// So many approved at once, and ten times as many.
+pub async fn section(control_plane: &ControlPlane, requests: usize, rounds: usize) -> Result<String> {
+    let mut table = Table::new(["requests", "round", "Active per second", "bare client, per second", "ratio"]);
+    let mut ratios = Vec::new();
+    for (count, rounds) in [(requests, rounds), (requests * 10, 1)] {
+        for round in 1..=rounds {
+            let (ours, bare) = approved(control_plane, count).await?;
+            let ratio = ours / bare;
+            ratios.push((count, ours, ratio));
+            table.row([
+                count.to_string(),
+                round.to_string(),
+                format!("{ours:.0}"),
+                format!("{bare:.0}"),
+                format!("{ratio:.2}"),
+            ]);
+        }
+    }
+    let worst = ratios.iter().map(|(_, _, ratio)| *ratio).fold(f64::INFINITY, f64::min);
+    let rate = |of: usize| {
+        let rates: Vec<f64> = ratios.iter().filter(|(count, ..)| *count == of).map(|(_, rate, _)| *rate).collect();
+        percentile(rates, 0.5)
+    };
+    Ok(format!(
+        "### Approvals at once\nSo many requests are approved while no controller runs; then one starts. Counted from the first Active to \
+         the last, as a watch sees them. The bare client writes as many statuses of the same size over these requests, as the same \
+         account, {CONCURRENCY} at a time, while no controller runs.\n\n{table}\n- Target 0.8: {}; the smallest ratio is {worst:.2}. Ten \
+         times the requests come at {:.2} times the rate.\n",
+        if worst >= 0.8 { "met" } else { "missed" },
+        rate(requests * 10) / rate(requests),
+    ))
+}
+
+/// Active, and bare writes, per second.
+async fn approved(control_plane: &ControlPlane, count: usize) -> Result<(f64, f64)> {
+    let fleet = Fleet::create(control_plane, count).await?;
+    let first = controller(control_plane).await?;
+    fleet.ask(count, &json!({"duration": "1h"})).await?;
+    stop(&first).await?;
+    fleet.approve(count).await?;
+    let second = Controller::start(control_plane).await?;
+    let times = fleet.until(count, |request| is_in(request, "Active")).await?;
+    stop(&second).await?;
+    let (first, last) = (times.iter().min(), times.iter().max());
+    let took = last.zip(first).map(|(last, first)| (*last - *first).as_secs_f64()).unwrap_or_default();
+    Ok(((count - 1) as f64 / took, bare(&fleet).await?))
+}
+
+/// Statuses a second that a client writes which does nothing else.
+async fn bare(fleet: &Fleet<'_>) -> Result<f64> {
+    let api = Api::<ElevationRequest>::namespaced(fleet.controller.client().await?, &fleet.name);
+    let mut all = fleet.all().await?;
+    for request in &mut all {
+        for condition in request.status.iter_mut().flat_map(|status| &mut status.conditions) {
+            // As long as before, and another one.
+            condition.message = condition.message.chars().rev().collect();
+        }
+    }
+    let started = Stopwatch::start();
+    let api = &api;
+    let each = stream::iter(&all).map(|request| async move {
+        api.replace_status(&request.name_any(), &PostParams::default(), request).await.map(drop)
+    });
+    each.buffer_unordered(CONCURRENCY).try_collect::<()>().await?;
+    Ok(all.len() as f64 / started.elapsed().as_secs_f64())
+}
+
+/// Ends at one instant, beside Jobs whose time after their end is up at one instant.
+pub async fn ends(control_plane: &ControlPlane, requests: usize) -> Result<String> {
+    let mut table = Table::new(["what", "at one instant", "median", "p99", "last", "per second"]);
+    let mut rates = Vec::new();
+    for count in [requests, requests * 10] {
+        let mut ours = expired(control_plane, count).await?;
+        let mut jobs = ttl::deleted(control_plane, count).await?;
+        for (what, late) in [("Expired, Tidegate", &mut ours), ("Job deleted, TTL controller", &mut jobs)] {
+            late.sort();
+            let at = |place: f64| percentile(late.iter().map(Duration::as_secs_f64).collect(), place);
+            let rate = late.len() as f64 / at(1.0);
+            rates.push(rate);
+            let seconds = |time: f64| format!("{time:.2} s");
+            table.row([
+                what.to_owned(),
+                count.to_string(),
+                seconds(at(0.5)),
+                seconds(at(0.99)),
+                seconds(at(1.0)),
+                format!("{rate:.0}"),
+            ]);
+        }
+    }
+    Ok(format!(
+        "### Ends at one instant\nHow long after the instant the API says so. All requests start together and end together; all Jobs \
+         finished together and have the same `ttlSecondsAfterFinished` (kube-controller-manager with its client's limits lifted, as \
+         ours has none). The agents end access by themselves at the instant, whatever this says.\n\n{table}\n- Ten times the ends are \
+         written at {:.2} times the rate (Tidegate), {:.2} (TTL controller).\n",
+        rates[2] / rates[0],
+        rates[3] / rates[1],
+    ))
+}
+
+/// How long after the instant each was Expired.
+async fn expired(control_plane: &ControlPlane, count: usize) -> Result<Vec<Duration>> {
+    let fleet = Fleet::create(control_plane, count).await?;
+    let running = controller(control_plane).await?;
+    // Time to ask, to approve, to be granted and to start, all of it slower than it is.
+    let lead = i64::try_from(30 + count / 40)?;
+    let (start, length) = (in_seconds(lead)?, 30 + count / 80);
+    fleet.ask(count, &json!({"startTime": start.to_string(), "duration": format!("{length}s")})).await?;
+    fleet.approve(count).await?;
+    fleet.until(count, |request| is_in(request, "Active")).await?;
+    let end = start + jiff::SignedDuration::from_secs(i64::try_from(length)?);
+    let until_end = Duration::try_from(end.duration_since(clock::now()))?;
+    let times = fleet.until(count, |request| is_in(request, "Expired")).await?;
+    stop(&running).await?;
+    Ok(times.into_iter().map(|time| time.saturating_sub(until_end)).collect())
+}

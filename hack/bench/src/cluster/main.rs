@@ -1,0 +1,66 @@
+//! Measures the controller on a real API server: what it writes when nothing happens, what an object costs it, how fast approvals and
+//! ends get through. Each figure has its peer in the same run. Nothing is asserted: a target that was missed is told as missed.
+
+mod fleet;
+mod grants;
+mod memory;
+mod page;
+mod quiet;
+mod ttl;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Result;
+use clap::Parser;
+use tidegate_test_support::{ControlPlane, Controller};
+
+/// Nothing that is measured takes longer, so something is broken.
+pub const DEADLINE: Duration = Duration::from_secs(600);
+
+#[derive(Parser)]
+struct Args {
+    /// So many requests at once, and after them ten times as many.
+    #[arg(long, default_value_t = 1000)]
+    requests: usize,
+    /// Rounds of the smaller number; the greater one is measured once.
+    #[arg(long, default_value_t = 3)]
+    rounds: usize,
+    /// Put the section into this file, in place of the one it holds.
+    #[arg(long)]
+    write: Option<PathBuf>,
+}
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let Args { requests, rounds, write } = Args::parse();
+    let control_plane = ControlPlane::start().await?;
+    control_plane.install().await?;
+    let mut sections = Vec::new();
+    let mut tell = |section: String| {
+        println!("{section}");
+        sections.push(section);
+    };
+    tell(grants::section(&control_plane, requests, rounds).await?);
+    tell(grants::ends(&control_plane, requests).await?);
+    tell(quiet::section(&control_plane, requests).await?);
+    tell(memory::section(&control_plane).await?);
+    match write {
+        Some(path) => page::write(&path, &sections),
+        None => Ok(()),
+    }
+}
+
+/// A controller that is ready.
+pub async fn controller(control_plane: &ControlPlane) -> Result<Controller> {
+    let controller = Controller::start(control_plane).await?;
+    controller.ready(DEADLINE).await?;
+    Ok(controller)
+}
+
+/// Ends a controller as Kubernetes does, so that the next one need not wait for its lease.
+pub async fn stop(controller: &Controller) -> Result<()> {
+    controller.process.sigterm()?;
+    controller.process.ended(DEADLINE).await?;
+    Ok(())
+}
