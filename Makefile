@@ -84,14 +84,17 @@ lint: tools controlplane ## Formatting, clippy, docs, generated files, breaking 
 	$(TOOLS)/cargo-machete
 
 .PHONY: generate
-generate: tools controlplane ## Write the generated files anew: CRDs, reference and metrics pages, the dashboard, config/ and install.yaml, the chart's README
+generate: tools controlplane ## Write the generated files anew: CRDs, reference and metrics pages, the dashboard, config/ and install.yaml, health scripts, the chart's README
 	hack/generate.sh .
 
 .PHONY: golden
-golden: tools controlplane ## Write the golden files, docs/states.md and docs/refusals.md anew, after a wanted change of what they hold
+golden: tools controlplane ## Write the golden files, the fixtures for GitOps tools and what docs show anew, after a wanted change of what they hold
 	TIDEGATE_WRITE_GOLDEN=1 cargo test --locked --package tidegate-core golden
 	TIDEGATE_WRITE_GOLDEN=1 cargo test --locked --package tidegate --test api every_attempt
 	TIDEGATE_WRITE_GOLDEN=1 cargo test --locked --package tidegate --test chart written_down -- --ignored
+	cargo build --locked $(PROGRAMS)
+	TIDEGATE_WRITE_GOLDEN=1 cargo test --locked --package tidegate --test e2e gitops::scenes
+	TIDEGATE_WRITE_GOLDEN=1 cargo test --locked --package tidegate --test docs
 
 .PHONY: fmt
 fmt: ## Format the code

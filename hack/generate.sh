@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Writes every generated file: the CRDs and docs/reference.md from crates/api; docs/metrics.md and the dashboard; the chart's copy of the
-# CRDs and its README; config/ and install.yaml from the chart.
+# CRDs and its README; config/ and install.yaml from the chart; Argo CD's health scripts.
 #   hack/generate.sh <root>   the checkout to write to, usually "."
 # Helm comes from the cache (make tools), kubectl from the test control plane (make controlplane).
 set -euo pipefail
@@ -36,3 +36,4 @@ install() {
 }
 install install.yaml config/default 'Everything, for Kubernetes 1.30 and newer.'
 install install-mutating.yaml config/admission/mutating 'In addition to install.yaml, for Kubernetes 1.36 and newer.'
+(cd hack/gitops && go run -mod=readonly . generate "$root/config/argocd")

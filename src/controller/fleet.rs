@@ -16,7 +16,7 @@ use tidegate_core::policy::MAX_COMPILED;
 use tidegate_core::state::State;
 
 use super::error::Error;
-use super::policy::{ready, stalled};
+use super::policy::{ready, stalled, unsigned};
 use super::{Context, Guarded, apply, in_fleet, read, requeue};
 use crate::clock;
 use crate::convert::{self, Wanted};
@@ -38,7 +38,13 @@ pub async fn reconcile(object: Arc<Guarded<api::Fleet>>, context: Arc<Context>) 
     let view = View::of(object, &context, &settings);
     let body = settings.compile(view.compiled_from(&previous, &settings, now), now);
     let edge = FleetBody::next_edge(&view.locks, now);
-    let mut signed = previous.sign(body, &settings, &context, &fleet, now)?;
+    let (mut signed, failed) = match previous.sign(body, &settings, &context, &fleet, now) {
+        Ok(signed) => (signed, None),
+        Err(error) => {
+            conditions = unsigned(&error);
+            (previous.kept(now), Some(error))
+        }
+    };
     if let Some(bytes) = signed.bytes.filter(|bytes| *bytes > MAX_COMPILED) {
         conditions = too_large(bytes);
         signed.part = previous.signed.as_ref().map(convert::from_signed);
@@ -53,7 +59,8 @@ pub async fn reconcile(object: Arc<Guarded<api::Fleet>>, context: Arc<Context>) 
         signed: signed.part,
     };
     apply::status_if_changed(&context.client, object, status).await?;
-    Ok(requeue(Some(edge.map_or(signed.renew_at, |edge| edge.min(signed.renew_at)))))
+    let wake = edge.map_or(signed.renew_at, |edge| edge.min(signed.renew_at));
+    failed.map_or_else(|| Ok(requeue(Some(wake))), Err)
 }
 
 /// The settings that requests are held to.
@@ -126,6 +133,11 @@ impl Previous {
         })
     }
 
+    /// It is served on, until `renew_at`.
+    fn kept(&self, renew_at: Instant) -> Next {
+        Next { part: self.signed.as_ref().map(convert::from_signed), renew_at, bytes: None }
+    }
+
     /// The part to serve: the previous one while it says the same and is fresh, or was signed just now.
     fn sign(
         &self,
@@ -140,8 +152,8 @@ impl Previous {
         let same_locks = self.part.as_ref().filter(|part| part.body.locked == body.locked);
         let spaced = same_locks.map(|part| part.header.issued_time.plus(SPACING)).filter(|at| now < *at);
         let differs = self.part.as_ref().is_none_or(|part| part.body != body);
-        if let Some((signed, again)) = self.signed.as_ref().zip(spaced).filter(|_| differs && !due) {
-            return Ok(Next { part: Some(convert::from_signed(signed)), renew_at: again, bytes: None });
+        if let Some(again) = spaced.filter(|_| differs && !due) {
+            return Ok(self.kept(again));
         }
         let signed = if due {
             Some(tidegate_core::envelope::sign_next(self.signed.as_ref(), body, issuer, now)?)

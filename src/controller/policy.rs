@@ -31,7 +31,14 @@ pub async fn reconcile(object: Arc<Guarded<JitPolicy>>, context: Arc<Context>) -
     let (status, wake) = match convert::policy(object) {
         Ok(policy) => {
             let wake = policy.wake(now);
-            (compiled(object, policy, &context, now).await?, wake)
+            match compiled(object, policy, &context, now).await {
+                Err(error @ Error::Sign(_)) => {
+                    let status = with_conditions(object, unsigned(&error), now);
+                    apply::status_if_changed(&context.client, object, status).await?;
+                    return Err(error);
+                }
+                judged => (judged?, wake),
+            }
         }
         Err(error) => (stuck(object, "Invalid", &error.to_string(), now), None),
     };
@@ -95,7 +102,15 @@ async fn compiled(
 fn stuck(object: &JitPolicy, reason: &'static str, message: &str, now: Instant) -> JitPolicyStatus {
     let kept = object.status.as_ref().is_some_and(|status| status.signed.is_some());
     let stays = if kept { "the last version that was right stays in force" } else { "nothing is in force" };
-    let wanted = vec![ready(false, reason, format!("{message}; {stays}")), stalled(reason, "the policy")];
+    with_conditions(
+        object,
+        vec![ready(false, reason, format!("{message}; {stays}")), stalled(reason, "the policy")],
+        now,
+    )
+}
+
+/// What is recorded, with these conditions.
+fn with_conditions(object: &JitPolicy, wanted: Vec<Wanted>, now: Instant) -> JitPolicyStatus {
     let mut status = object.status.clone().unwrap_or_default();
     status.observed_generation = object.metadata.generation;
     status.conditions = convert::merge(conditions_of(object), wanted, object.metadata.generation, &convert::time(now));
@@ -110,6 +125,15 @@ pub(super) fn stalled(reason: &str, what: &str) -> Wanted {
         reason: reason.to_owned(),
         message: format!("it stays so until {what} is changed"),
     }
+}
+
+/// What was signed last stays in force; it is tried again by itself.
+pub(super) fn unsigned(error: &Error) -> Vec<Wanted> {
+    const REASON: &str = "SigningUnavailable";
+    let again = "what was signed last stays in force, and it is tried again".to_owned();
+    let reconciling =
+        Wanted { type_: condition::RECONCILING, status: Some(true), reason: REASON.to_owned(), message: again };
+    vec![ready(false, REASON, error.to_string()), reconciling]
 }
 
 /// The `Ready` condition of a kind that has one.

@@ -99,7 +99,7 @@ fn written_roles() -> Result<Vec<(PathBuf, Value)>> {
             let path = entry?.path();
             if path.is_dir() {
                 folders.push(path);
-            } else {
+            } else if path.extension().is_some_and(|extension| extension == "yaml") {
                 let text = std::fs::read_to_string(&path)?;
                 let documents: Vec<Value> =
                     serde_saphyr::from_multiple(&text).with_context(|| path.display().to_string())?;

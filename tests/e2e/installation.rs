@@ -35,10 +35,14 @@ impl Installation {
     /// # Errors
     /// When it does not start.
     pub async fn alone() -> Result<Self> {
-        Self::start(Box::leak(Box::new(ControlPlane::start_installed().await?))).await
+        Self::start(own_control_plane().await?).await
     }
 
-    async fn start(control_plane: &'static ControlPlane) -> Result<Self> {
+    /// Starts one on a control plane where Tidegate is installed and nothing of it runs.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub async fn start(control_plane: &'static ControlPlane) -> Result<Self> {
         let controller = Controller::start_anew(control_plane).await?;
         let gateways = [Gateway::start(control_plane).await?, Gateway::start(control_plane).await?];
         controller.ready(READY).await?;
@@ -58,6 +62,15 @@ pub async fn shared() -> Result<&'static Installation> {
     let start = async || Installation::start(control_plane().await?).await;
     let shared = SHARED.get_or_init(async || start().await.map_err(|error| format!("{error:#}"))).await;
     shared.as_ref().map_err(|text| anyhow!("{text}"))
+}
+
+/// A control plane of one test's own, with Tidegate installed and nothing of it running. It lasts as long as this process, like the
+/// shared one.
+///
+/// # Errors
+/// When it does not start.
+pub async fn own_control_plane() -> Result<&'static ControlPlane> {
+    Ok(Box::leak(Box::new(ControlPlane::start_installed().await?)))
 }
 
 /// A control plane on which tests break installations, one after the other.

@@ -10,6 +10,7 @@ mod enrolment;
 mod expiry;
 mod fleet;
 mod gateways;
+mod gitops;
 mod grant;
 mod guard;
 mod installation;

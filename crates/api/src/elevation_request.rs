@@ -219,9 +219,9 @@ pub struct Attestation {
 #[derive(Clone, Debug, Default, Deserialize, KubeSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ElevationRequestStatus {
-    /// The metadata.generation this status is about.
+    /// The metadata.generation this status is about; -1 until the controller has looked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 0))]
+    #[schemars(range(min = -1))]
     pub observed_generation: Option<i64>,
     /// A summary of the conditions in one word: Held, Pending, Declined, Denied, Withdrawn, TimedOut, Scheduled, Active,
     /// Expired, Revoked or Ended. May grow; never an input.

@@ -53,11 +53,11 @@ use kube::CustomResourceExt;
 #[must_use]
 pub fn all_crds() -> Vec<CustomResourceDefinition> {
     vec![
-        schema::clean(JitPolicy::crd(), true),
-        schema::clean(ElevationRequest::crd(), false),
-        schema::clean(ManagedEndpoint::crd(), false),
-        schema::clean(Fleet::crd(), true),
-        schema::clean(Lock::crd(), true),
+        schema::clean(JitPolicy::crd()),
+        schema::clean(ElevationRequest::crd()),
+        schema::clean(ManagedEndpoint::crd()),
+        schema::clean(Fleet::crd()),
+        schema::clean(Lock::crd()),
     ]
 }
 #[cfg(test)]

@@ -118,9 +118,9 @@ pub struct Account {
 #[derive(Clone, Debug, Default, Deserialize, KubeSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ManagedEndpointStatus {
-    /// The metadata.generation this status is about.
+    /// The metadata.generation this status is about; -1 until the controller has looked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 0))]
+    #[schemars(range(min = -1))]
     pub observed_generation: Option<i64>,
     /// Enrolled (False: NeverJoined, Expired, KeyReused), UpToDate (False: Pending, Rejected), Reachable and Locked.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -177,9 +177,9 @@ pub(crate) fn label_selector(_: &mut SchemaGenerator) -> Schema {
 }
 
 /// Takes out of a generated CRD what must not be installed: `nullable` (a null would be stored, and `has()` would deny it)
-/// and number formats the API server does not know. Gives `status` its default where `Ready` exists, so that no tool
-/// takes an object nobody has looked at for a finished one.
-pub(crate) fn clean(mut crd: CustomResourceDefinition, unseen_status: bool) -> CustomResourceDefinition {
+/// and number formats the API server does not know. Gives `status` its default, so that no tool takes an object nobody has
+/// looked at for a finished one.
+pub(crate) fn clean(mut crd: CustomResourceDefinition) -> CustomResourceDefinition {
     // What the API server would fill in: left out, it would be a difference to the file for ever.
     crd.spec.conversion = Some(CustomResourceConversion { strategy: "None".to_owned(), webhook: None });
     crd.spec.names.list_kind = Some(format!("{}List", crd.spec.names.kind));
@@ -189,7 +189,7 @@ pub(crate) fn clean(mut crd: CustomResourceDefinition, unseen_status: bool) -> C
         };
         let mut value = serde_json::to_value(&*schema).unwrap_or_default();
         clean_value(&mut value);
-        if unseen_status && let Some(status) = value.pointer_mut("/properties/status").and_then(Value::as_object_mut) {
+        if let Some(status) = value.pointer_mut("/properties/status").and_then(Value::as_object_mut) {
             status.insert("default".to_owned(), json!({"observedGeneration": -1}));
         }
         // The value came from the same type. If it ever did not fit, the schema would stay as it was and tests.rs would say so.

@@ -84,10 +84,11 @@ fn every_validation_rule_has_a_message_of_ours() {
 }
 
 #[test]
-fn only_a_kind_with_ready_starts_with_an_unseen_status() {
+fn every_kind_starts_with_an_unseen_status() {
     let with_default =
         offenders(|path, s| path.ends_with(".status") && path.matches('.').count() == 1 && !s["default"].is_null());
-    assert_eq!(with_default, ["Fleet.status", "JitPolicy.status", "Lock.status"].map(str::to_owned).into());
+    let kinds = ["ElevationRequest", "Fleet", "JitPolicy", "Lock", "ManagedEndpoint"];
+    assert_eq!(with_default, kinds.map(|kind| format!("{kind}.status")).into());
 }
 
 #[test]

@@ -113,10 +113,10 @@ async fn defaults_are_those_that_the_docs_name() -> Result<()> {
     asked["application"] = json!({"path": "/opt/setup"});
     let (request, status) = stored::<ElevationRequest>(asked).await?;
     assert_eq!(request["application"], json!({"path": "/opt/setup", "argumentMatch": "Exact"}));
-    assert_eq!(status, Value::Null);
+    assert_eq!(status, unseen);
 
-    assert_eq!(stored::<Lock>(smallest("Lock")).await?, (smallest("Lock"), unseen));
-    assert_eq!(stored::<ManagedEndpoint>(json!({})).await?, (json!({}), Value::Null));
+    assert_eq!(stored::<Lock>(smallest("Lock")).await?, (smallest("Lock"), unseen.clone()));
+    assert_eq!(stored::<ManagedEndpoint>(json!({})).await?, (json!({}), unseen));
     Ok(())
 }
 

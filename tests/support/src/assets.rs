@@ -79,11 +79,27 @@ fn cache() -> Result<PathBuf> {
 /// # Errors
 /// When it has not been built.
 pub fn program(name: &str) -> Result<PathBuf> {
-    let path = profile_folder()?.join(name);
+    let path = programs()?.join(name);
     if !path.is_file() {
         bail!("{} does not exist; build it first: `cargo build --workspace --bins`", path.display());
     }
     Ok(path)
+}
+
+/// The folder with our own programs.
+///
+/// # Errors
+/// When nobody knows where this test was built into.
+pub fn programs() -> Result<PathBuf> {
+    profile_folder()
+}
+
+/// The folder with the tools that `make` has installed, such as helm. It may not exist.
+///
+/// # Errors
+/// When there is no cache.
+pub fn tools() -> Result<PathBuf> {
+    Ok(cache()?.join("tools/bin"))
 }
 
 /// The root of the checkout.
@@ -111,6 +127,12 @@ fn profile_folder() -> Result<PathBuf> {
     let folder = program.parent().context("the running program lies in no folder")?;
     let folder = if folder.ends_with("deps") { folder.parent().unwrap_or(folder) } else { folder };
     Ok(folder.to_owned())
+}
+
+/// Shall golden files be written instead of compared? The setting `TIDEGATE_WRITE_GOLDEN`.
+#[must_use]
+pub fn writes_golden() -> bool {
+    variable("TIDEGATE_WRITE_GOLDEN").is_some()
 }
 
 fn has_all(folder: &Path) -> bool {

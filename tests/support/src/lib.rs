@@ -6,6 +6,7 @@ pub mod assets;
 pub mod clock;
 pub mod control_plane;
 pub mod eventually;
+pub mod go;
 pub mod identity;
 pub mod install;
 pub mod log;

@@ -44,14 +44,12 @@ pub enum SignError {
     /// The stored sequence is more than a day ahead of `now`: the controller's clock was or is wrong, or the status was
     /// edited.
     #[error(
-        "the stored sequence {stored} is more than a day ahead of the clock ({now}): set the clock right, or wait, or \
+        "the stored sequence {stored} is more than a day ahead of the controller's clock: set the clock right, or wait, or \
          re-create the object, which gives it a new uid"
     )]
     SequenceAhead {
         /// The sequence found.
         stored: u64,
-        /// The clock.
-        now: Instant,
     },
 }
 
@@ -95,7 +93,7 @@ pub fn sign_next<B: Body>(
     let stored = previous.map(stored_sequence::<B>);
     let latest = next_sequence(None, now.plus(MAX_AHEAD));
     if let Some(stored) = stored.filter(|stored| *stored > latest) {
-        return Err(SignError::SequenceAhead { stored, now });
+        return Err(SignError::SequenceAhead { stored });
     }
     let header = Header {
         schema: SCHEMA,

@@ -1,0 +1,117 @@
+//! Every command in README.md and docs/ is one that a test has run, as the person the page names, with the output that the page shows.
+//! TIDEGATE_WRITE_GOLDEN=1 writes what is printed into the pages.
+
+mod block;
+mod reader;
+mod said;
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+use tidegate_test_support::assets;
+
+use self::block::{Block, Run};
+use self::reader::{Corrections, Reader};
+
+/// The pages with commands, in the order in which somebody new reads them: each begins with what the ones before have left.
+const READ: [&str; 11] = [
+    "docs/getting-started.md",
+    "docs/how-to/install.md",
+    "docs/how-to/join-computers.md",
+    "docs/how-to/write-a-policy.md",
+    "docs/how-to/ask.md",
+    "docs/how-to/stop.md",
+    "README.md",
+    "docs/approvals.md",
+    "docs/gitops.md",
+    "docs/backup-and-restore.md",
+    "docs/upgrade.md",
+];
+/// Pages whose blocks a test of their own runs, by name.
+const ELSEWHERE: [(&str, &str); 1] = [("docs/uninstall.md", "tests/e2e/uninstall.rs")];
+/// How many of them somebody reads who installs with Helm.
+const READ_WITH_HELM: usize = 2;
+
+/// Every page, by its path in the repository.
+fn pages() -> Result<BTreeSet<PathBuf>> {
+    let root = assets::repository();
+    let (mut folders, mut pages) = (vec![root.join("docs")], BTreeSet::from([PathBuf::from("README.md")]));
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder)? {
+            let path = entry?.path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "md") {
+                pages.insert(path.strip_prefix(root)?.to_owned());
+            }
+        }
+    }
+    Ok(pages)
+}
+
+fn blocks(page: &Path) -> Result<Vec<Block>> {
+    let text = std::fs::read_to_string(assets::repository().join(page))?;
+    block::of_page(&text).with_context(|| page.display().to_string())
+}
+
+#[test]
+fn every_block_with_commands_says_who_runs_it_or_why_nobody_does() -> Result<()> {
+    let (mut unread, mut problems) = (Vec::new(), Vec::new());
+    for page in pages()? {
+        match blocks(&page) {
+            Err(error) => problems.push(format!("{error:#}")),
+            Ok(blocks) => {
+                problems.extend(blocks.iter().filter_map(|block| nobody_runs(&page, block)));
+                let is_run = blocks.iter().any(|block| matches!(block.run, Run::As(_) | Run::Harness(_)));
+                unread.extend((is_run && !READ.iter().any(|read| Path::new(read) == page)).then_some(page));
+            }
+        }
+    }
+    ensure!(problems.is_empty(), "{}", problems.join("\n"));
+    ensure!(unread.is_empty(), "no test reads {unread:?}: add them to READ");
+    Ok(())
+}
+
+/// A block that a test of its own is said to run, and does not name.
+fn nobody_runs(page: &Path, block: &Block) -> Option<String> {
+    let Run::Elsewhere(name) = &block.run else { return None };
+    let test = ELSEWHERE.iter().find(|(of, _)| Path::new(of) == page).map(|(_, test)| assets::repository().join(test));
+    let source = test.and_then(|test| std::fs::read_to_string(test).ok()).unwrap_or_default();
+    let named = source.contains(&format!("\"{name}\""));
+    (!named).then(|| format!("{} line {}: no test runs {name}", page.display(), block.line))
+}
+
+/// Reads pages in order; what they show is what is printed, or they are corrected when golden files are written.
+async fn read(reader: &mut Reader, pages: &[&str]) -> Result<()> {
+    for page in pages {
+        let corrections = reader.reads(&blocks(Path::new(page))?).await.with_context(|| (*page).to_owned())?;
+        correct(Path::new(page), corrections)?;
+    }
+    Ok(())
+}
+
+fn correct(page: &Path, corrections: Corrections) -> Result<()> {
+    if corrections.is_empty() {
+        return Ok(());
+    }
+    let file = assets::repository().join(page);
+    let text = std::fs::read_to_string(&file)?;
+    let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+    // From the end, as earlier lines then stay where they are.
+    for (range, printed) in corrections.into_iter().rev() {
+        lines.splice(range, printed);
+    }
+    Ok(std::fs::write(file, lines.join("\n") + "\n")?)
+}
+
+#[tokio::test]
+async fn the_pages_do_what_they_say_for_somebody_new() -> Result<()> {
+    read(&mut Reader::new("kubectl").await?, &READ).await
+}
+
+#[tokio::test]
+#[ignore = "needs helm and the chart; `make test-chart` runs it"]
+async fn installing_with_helm_does_what_the_pages_say() -> Result<()> {
+    read(&mut Reader::new("helm").await?, &READ[..READ_WITH_HELM]).await
+}
