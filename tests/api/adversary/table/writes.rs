@@ -122,11 +122,11 @@ fn foreign() -> Vec<Case> {
             not("elevationrequests", "cannot delete resource"),
         ),
         case(
-            "the controller deletes a request",
+            "the controller deletes a policy",
             Controller,
-            Fresh,
+            Policy,
             How::Delete,
-            not("elevationrequests", "cannot delete resource"),
+            not("jitpolicies", "cannot delete resource"),
         ),
         case(
             "the probe deletes a request",
