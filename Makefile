@@ -59,6 +59,11 @@ soak: controlplane ## Random faults for SECONDS (default 600) from SEED (default
 	cargo build --locked $(PROGRAMS)
 	TIDEGATE_SOAK_SECONDS=$(or $(SECONDS),600) TIDEGATE_SOAK_SEED=$(SEED) cargo test --locked --package tidegate --test faults -- --nocapture random_faults
 
+.PHONY: image
+image: ## Build the image as an OCI layout in target/image/layout and check it, without a container engine (ARCHES="amd64 arm64", PROFILE=dev)
+	hack/image/build.sh target/image/layout
+	hack/image/check.sh target/image/layout
+
 .PHONY: mutants
 mutants: controlplane ## Weaken the admission policies in every place; each must turn an adversary case red (3 minutes)
 	cargo test --locked --package tidegate --test api weakened -- --ignored --nocapture

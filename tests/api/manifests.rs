@@ -80,9 +80,10 @@ async fn no_shipped_role_has_a_wildcard_or_a_right_that_is_given_one_by_one() ->
     assert_eq!(roles.len(), 9, "roles: {:?}", roles.iter().map(|r| &r.metadata.name).collect::<Vec<_>>());
     for right in roles.iter().flat_map(rights) {
         let reserved = ["create-for-others", "end-for-others", "decide-as-serviceaccount", "elevationrequests:delete"];
-        // The controller removes what ended long ago.
-        let retention = right == "tidegate-controller/elevationrequests:delete";
-        ensure!(!right.contains('*') && (retention || !reserved.iter().any(|r| right.contains(r))), "{right}");
+        // The controller deletes what ended longer ago than --retention.
+        let is_reserved =
+            reserved.iter().any(|r| right.contains(r)) && right != "tidegate-controller/elevationrequests:delete";
+        ensure!(!right.contains('*') && !is_reserved, "{right}");
         // The gateway reports what it alone knows of an endpoint; the probe may try a status, so that only admission can refuse it.
         let writers = ["tidegate-controller/", "tidegate-probe/", "tidegate-gateway/managedendpoints/status:patch"];
         ensure!(writers.iter().any(|start| right.starts_with(start)) || !right.contains("/status:"), "{right}");
@@ -218,5 +219,7 @@ async fn neither_process_lists_secrets_or_writes_a_spec() -> Result<()> {
             ensure!(!allowed, "{} may {verb} {resource}", who.user());
         }
     }
+    let deletes = may(&gateway, None, "tidegate.dev", "elevationrequests", "delete").await?;
+    ensure!(!deletes, "the gateway may delete requests");
     Ok(())
 }

@@ -1,0 +1,24 @@
+# One image with both servers, static, on nothing, for linux/amd64 and linux/arm64:
+#   docker buildx build --platform linux/amd64,linux/arm64 -t tidegate:0.1.0 .
+# The same without a container engine: make image.
+FROM --platform=$BUILDPLATFORM rust:1.95.0-bookworm AS build
+ARG TARGETARCH
+WORKDIR /src
+# The compiler of the other architecture, where it is another one.
+RUN set -eu; \
+    if [ "$(dpkg --print-architecture)" != "$TARGETARCH" ]; then \
+        case "$TARGETARCH" in arm64) gnu=aarch64 deb=arm64 ;; amd64) gnu=x86-64 deb=amd64 ;; esac; \
+        apt-get update; \
+        apt-get install --yes --no-install-recommends "gcc-$gnu-linux-gnu" "libc6-dev-$deb-cross"; \
+    fi
+COPY rust-toolchain.toml ./
+RUN case "$TARGETARCH" in arm64) rustup target add aarch64-unknown-linux-gnu ;; amd64) rustup target add x86_64-unknown-linux-gnu ;; esac
+COPY . .
+ENV CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc \
+    CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_LINKER=x86_64-linux-gnu-gcc
+RUN hack/image/programs.sh "$TARGETARCH" /image
+
+FROM scratch
+COPY --from=build /image/controller /image/gateway /
+# Nobody's: it owns no file, and the root file system can be read-only.
+USER 65532:65532
