@@ -10,14 +10,15 @@ use serde_json::Value;
 use tidegate_api::ElevationRequest;
 use tidegate_test_support::{Controller, Gateway, WallClock, clock, eventually, servers};
 
-use crate::agent::{SOON, Watching, on_time};
+use crate::agent::{SOON, Watching};
 use crate::fleet::{Fleet, condition, in_seconds};
 use crate::installation::{Breakable, READY, breakable};
 
 const MINUTE: i64 = 60;
 const HOUR: i64 = 60 * MINUTE;
-/// How far what happened may be from what was due, and a time in the status from the true one.
-const NEAR: SignedDuration = SignedDuration::from_secs(2);
+/// How far what happened may be from what was due, and a time in the status from the true one: half a second that an answer leaves
+/// open, and a machine that is busy with other tests.
+const NEAR: SignedDuration = SignedDuration::from_secs(3);
 /// How soon the status has to say what is so, after the clock was set.
 const CAUGHT_UP: Duration = Duration::from_secs(30);
 
@@ -66,11 +67,11 @@ async fn over(fleet: &Fleet<'_>, agent: &Watching, name: &str) -> Result<()> {
     let ended = agent.ended(name, CAUGHT_UP).await?;
     let expired = fleet.in_state(name, "Expired", CAUGHT_UP).await?;
     let (start, end) = span(&expired)?;
-    on_time(&format!("the end of {name}"), ended.time()?, end, NEAR)?;
+    near(&format!("the end of {name}"), ended.time()?, end)?;
     ensure!(ended.0["reason"] == "expired", "{}", ended.0);
     near(&format!("the status' end of {name}"), condition(&expired, "Finished")?.last_transition_time.0, end)?;
     let [started] = &agent.all("started", name)[..] else { anyhow::bail!("{name} started more than once") };
-    on_time(&format!("the start of {name}"), started.time()?, start, NEAR)?;
+    near(&format!("the start of {name}"), started.time()?, start)?;
     ensure!((started.start()?, started.end()?) == (start, end), "{} is not {start} to {end}", started.0);
     ensure!(agent.all("ended", name).len() == 1, "{name} ended more than once");
     Ok(())
