@@ -13,6 +13,7 @@ pub const NOT_RUN: [&str; 7] = [
     "needs Flux",
     "needs helm",
     "is a make target that CI runs",
+    "is a make target for a quiet machine",
 ];
 
 /// Who runs a block and how.

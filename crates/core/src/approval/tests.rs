@@ -52,6 +52,7 @@ fn without_a_name_an_approval_counts_for_the_first_stage_that_is_not_met() {
     let wanted = "approved by bob@corp: go; waiting for 2 approvals (stage security) until 1970-01-12T14:46:40Z";
     assert_eq!(world.status().message, wanted);
     assert_eq!(counts(&mut world, "carol@corp approve"), State::Pending);
+    assert!(world.status().message.contains("waiting for 1 approval (stage security)"), "{}", world.status().message);
     assert_eq!(counts(&mut world, "dan@corp approve"), State::Active);
     assert_eq!(stages(&world), ["managers 1/1", "security 2/2"]);
     assert_eq!(world.signed.len(), 1);
@@ -292,4 +293,20 @@ fn what_comes_after_a_decision_that_ends_is_too_late() {
     for line in ["bob@corp approve", "carol@corp deny", "eve@corp revoke", "alice@corp end"] {
         assert_eq!(ignored(&mut world, line), (IgnoredReason::TooLate, text.to_owned()));
     }
+}
+
+#[test]
+fn the_person_behind_the_account_may_not_approve_under_a_name_of_another_account() {
+    let mut world = World::new(request());
+    world.request.wish.on_behalf = true;
+    world.request.wish.requester = "helpdesk@corp".parse().unwrap();
+    let other = crate::endpoint::AccountEntry {
+        identities: ["alice@corp", "root-of-alice@corp"].map(|name| name.parse().unwrap()).into(),
+        ..Default::default()
+    };
+    world.endpoint().accounts.insert("admin".parse().unwrap(), other);
+    assert_eq!(world.step(0), State::Pending);
+    let (reason, message) = ignored(&mut world, "root-of-alice@corp approve");
+    assert_eq!(reason, IgnoredReason::SelfApproval);
+    assert!(message.contains("is the person behind \"alice\" on ws-042"), "{message}");
 }

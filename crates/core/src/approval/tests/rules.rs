@@ -150,3 +150,13 @@ fn a_request_that_a_rule_did_not_approve_at_once_waits_for_people() {
     account.groups = ["trusted".parse().unwrap()].into();
     assert_eq!(world.step(1), State::Pending, "rules are asked when a request comes in");
 }
+
+#[test]
+fn a_rule_is_read_as_it_was_written_down() {
+    for max_duration in [None, Some(Duration::from_secs(900))] {
+        let written = AutomaticRule { max_duration, ..rule("short") };
+        let text = serde_json::to_string(&written).unwrap();
+        assert_eq!(text.contains("\"maxDuration\":900"), max_duration.is_some(), "{text}");
+        assert_eq!(serde_json::from_str::<AutomaticRule>(&text).unwrap(), written);
+    }
+}

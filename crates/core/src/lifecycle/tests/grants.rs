@@ -122,3 +122,50 @@ fn a_grant_is_signed_an_hour_ahead_at_the_most() {
     assert_eq!(world.step(6_400), State::Scheduled);
     assert_eq!((world.signed[0].not_before, world.signed[0].not_after), (at(10_000), at(11_800)));
 }
+
+#[test]
+fn a_lock_on_who_approves_leaves_no_moment_of_access() {
+    let mut world = World::pending();
+    world.lock(Effect::EndAccess, identities(&["bob@corp"]));
+    world.decide("bob@corp approve");
+    assert_ne!(world.step(10), State::Active);
+    assert!(world.signed.is_empty());
+}
+
+#[test]
+fn what_is_due_and_cannot_be_signed_wakes_at_its_start_and_not_at_once() {
+    let mut world = World::scheduled();
+    let due = 10_000 - i64::try_from(SIGN_AHEAD.as_secs()).unwrap();
+    world.lock(Effect::DeclineNew, identities(&["alice@corp"]));
+    for second in [due, due + 100] {
+        assert_eq!(world.step(second), State::Scheduled);
+        assert!(world.signed.is_empty());
+        assert_eq!(world.wake, Some(at(10_000)), "at {second}");
+    }
+    world.step(due - 1);
+    assert_eq!(world.wake, Some(at(due)), "a clock that was set back");
+}
+
+#[test]
+fn what_refuses_or_takes_away_is_a_warning_and_what_was_meant_is_news() {
+    let warnings = [
+        EventKind::Held,
+        EventKind::Declined,
+        EventKind::Denied,
+        EventKind::TimedOut,
+        EventKind::Revoked,
+        EventKind::DecisionIgnored,
+    ];
+    assert!(warnings.iter().all(|kind| kind.is_warning()));
+    let news = [
+        EventKind::Accepted,
+        EventKind::Approved,
+        EventKind::Withdrawn,
+        EventKind::Activated,
+        EventKind::Expired,
+        EventKind::Ended,
+        EventKind::Applied,
+        EventKind::Removed,
+    ];
+    assert!(!news.iter().any(|kind| kind.is_warning()));
+}
