@@ -8,7 +8,9 @@ use kube::Api;
 use kube::api::DeleteParams;
 use tidegate_api::names::{CONTROLLER, GATEWAY};
 use tidegate_test_support::servers::{SYSTEM_NAMESPACE, admin_get};
-use tidegate_test_support::{ControlPlane, Controller, Gateway, Identity, Proxy, eventually};
+use tidegate_test_support::{ControlPlane, Gateway, Identity, Proxy, eventually};
+
+use crate::kept::{Kept, Start};
 
 /// How long a started process may take to be ready on a busy machine.
 pub const READY: Duration = Duration::from_secs(60);
@@ -26,21 +28,20 @@ pub struct Installation {
     pub way: Proxy,
     /// The gateway's.
     pub gateways_way: Proxy,
-    controller: Identity,
+    controller: Start,
     gateway: Identity,
-    more: &'static [&'static str],
 }
 
 // === impl Installation ===
 
 impl Installation {
     /// A new one, with its first controller; both servers are ready.
-    pub async fn start() -> Result<(Self, Controller)> {
+    pub async fn start() -> Result<(Self, Kept)> {
         Self::start_with(&[]).await
     }
 
     /// Likewise, with more arguments for both servers.
-    pub async fn start_with(more: &'static [&'static str]) -> Result<(Self, Controller)> {
+    pub async fn start_with(more: &'static [&'static str]) -> Result<(Self, Kept)> {
         let started = ControlPlane::start().await?;
         // Namespaces of tests borrow it for good.
         let control_plane: &'static ControlPlane = Box::leak(Box::new(started));
@@ -51,32 +52,34 @@ impl Installation {
             identity.behind(control_plane.sandbox(), &way.server())
         };
         let (identity, gateway) = (behind(CONTROLLER, &way).await?, behind(GATEWAY, &gateways_way).await?);
-        let controller = Controller::start_as(control_plane, &identity, with(more)).await?;
+        let start = Start { control_plane, identity, more };
+        let controller = Kept::start(start.clone()).await?;
         let gateways = [Gateway::start_as(control_plane, &gateway, with(more)).await?];
-        let installation = Self { control_plane, gateways, way, gateways_way, controller: identity, gateway, more };
-        controller.ready(READY).await?;
+        let installation = Self { control_plane, gateways, way, gateways_way, controller: start, gateway };
+        controller.ready_is(true, READY).await?;
         installation.gateways[0].ready(READY).await?;
         Ok((installation, controller))
     }
 
     /// Another controller, after the end of the one before. Nobody waits for the Lease of a dead one to run out: how long that takes
     /// is not what is tested here.
-    pub async fn controller(&self) -> Result<Controller> {
+    pub async fn controller(&self) -> Result<Kept> {
         let leases: Api<Lease> = Api::namespaced(self.control_plane.admin().client().await?, SYSTEM_NAMESPACE);
         match leases.delete(CONTROLLER, &DeleteParams::default()).await {
             Err(kube::Error::Api(status)) if status.code == 404 => {}
             deleted => drop(deleted?),
         }
-        Controller::start_as(self.control_plane, &self.controller, with(self.more)).await
+        Kept::start(self.controller.clone()).await
     }
 
     /// Another gateway, beside the first.
     pub async fn gateway(&self) -> Result<Gateway> {
-        Gateway::start_as(self.control_plane, &self.gateway, with(self.more)).await
+        Gateway::start_as(self.control_plane, &self.gateway, with(self.controller.more)).await
     }
 }
 
-fn with(more: &'static [&'static str]) -> impl FnOnce(&mut std::process::Command) {
+/// Adds these arguments to a server's.
+pub fn with(more: &'static [&'static str]) -> impl FnOnce(&mut std::process::Command) {
     move |command| {
         command.args(more);
     }
@@ -93,9 +96,9 @@ impl Drop for Installation {
 }
 
 /// Waits until the admission guard of a controller has passed: from then on what people write counts.
-pub async fn guard_passes(controller: &Controller) -> Result<()> {
+pub async fn guard_passes(controller: &Kept) -> Result<()> {
     eventually("the guard's word", READY, async || {
-        let metrics = admin_get(controller.admin, "/metrics").await?.1;
+        let metrics = admin_get(controller.admin(), "/metrics").await?.1;
         ensure!(metrics.contains("\ntidegate_admission_guard_ok 1\n"), "not passed");
         Ok(())
     })

@@ -8,12 +8,13 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use futures::future::{try_join, try_join_all};
 use tidegate_test_support::clock::Stopwatch;
+use tidegate_test_support::eventually;
 use tidegate_test_support::proxy::{Call, Fault, Handle};
-use tidegate_test_support::{Controller, eventually};
 
 use crate::course::{self, Ending};
 use crate::fleet::Fleet;
 use crate::installation::{Installation, READY};
+use crate::kept::Kept;
 use crate::record::Recorder;
 
 /// Fleets that are held at once: fewer than the controller's passes at the same time, of each kind.
@@ -68,7 +69,7 @@ async fn a_controller_killed_before_or_after_any_write_comes_to_the_same_end() -
             .with_context(|| format!("batch {index}: {batch:?}"))?;
     }
     println!("{points} fail points in {} kills, {:?}", batches.len(), watch.elapsed());
-    controller.process.lives()?;
+    controller.sound()?;
     recorder.check().await
 }
 
@@ -139,10 +140,10 @@ fn batches(writes: &BTreeSet<Write>) -> Vec<Vec<Point>> {
 /// Runs the victims' courses, kills the controller once all of them are held, starts the next, and compares what they leave.
 async fn killed_at(
     installation: &Installation,
-    controller: Controller,
+    controller: Kept,
     mut victims: Vec<Victim<'_>>,
     expected: &BTreeMap<Ending, serde_json::Value>,
-) -> Result<Controller> {
+) -> Result<Kept> {
     try_join_all(victims.iter().map(|victim| course::settled(&victim.fleet))).await?;
     for victim in &mut victims {
         victim.arm(installation);
@@ -157,7 +158,7 @@ async fn killed_at(
             Ok(())
         })
         .await?;
-        controller.process.kill9()?;
+        controller.kill9().await;
         // What is held must be lost, not passed on late.
         eventually("the end of the held calls", REACHED, async || {
             ensure!(handles.iter().all(|handle| handle.held() == 0), "still held");

@@ -41,7 +41,7 @@ async fn watches_on_which_nothing_arrives_are_noticed_and_made_anew() -> Result<
     println!("silent watches: the gateway is not ready after {:?}", muted.elapsed());
     ensure!(muted.elapsed() <= STALE, "only after {:?}", muted.elapsed());
     ensure!(story.agent.all("started", "er-2").is_empty(), "nobody can have told the agent");
-    ready_is(controller.admin, true, SOON).await.context("the controller")?;
+    controller.ready_is(true, SOON).await.context("the controller")?;
 
     drop(gateway_blind);
     story.agent.started("er-2", DEAD_CONNECTION).await?;

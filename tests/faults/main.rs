@@ -11,6 +11,7 @@ mod course;
 mod fleet;
 mod input;
 mod installation;
+mod kept;
 mod kills;
 mod lies;
 mod outages;

@@ -15,12 +15,13 @@ use tidegate_api::names::{CONTROLLER, GATEWAY};
 use tidegate_api::{ElevationRequest, JitPolicy};
 use tidegate_test_support::clock::Stopwatch;
 use tidegate_test_support::servers::SYSTEM_NAMESPACE;
-use tidegate_test_support::{Controller, Gateway, Identity, Process, eventually, objects};
+use tidegate_test_support::{Gateway, Identity, eventually, objects};
 
 use crate::agent::{SOON, Watching};
 use crate::course::{PATIENCE, REQUEST, decide, settled, state};
 use crate::fleet::Fleet;
 use crate::installation::{Installation, READY, guard_passes};
+use crate::kept::Kept;
 use crate::record::Recorder;
 
 /// Installations side by side: starting servers is most of the time.
@@ -76,7 +77,7 @@ async fn share(number: usize) -> Result<()> {
     let needed =
         |right: &&Right| !NOT_NEEDED.iter().any(|(known, _)| right.to_string().ends_with(&format!(": {known}")));
     let mine: Vec<&Right> = all.iter().filter(needed).skip(number).step_by(SHARES).collect();
-    controller.process.kill9()?;
+    controller.kill9().await;
     for right in &mine {
         without(&installation, right).await.with_context(|| right.to_string())?;
     }
@@ -111,14 +112,13 @@ async fn without(installation: &Installation, right: &Right) -> Result<()> {
     if agent.is_some() && handed_on {
         approve_certificate(&fleet).await?;
     }
-    let server = gateway.as_ref().map_or(&controller.process, |gateway| &gateway.process);
-    said(server, right).await?;
+    said(&controller, gateway.as_ref(), right).await?;
     nothing_unapproved(&fleet).await?;
 
     right.restore(admin, before).await?;
     right.is_held(installation, true).await?;
     works(&fleet, &controller, gateway.as_ref()).await?;
-    controller.process.kill9()?;
+    controller.kill9().await;
     Ok(())
 }
 
@@ -165,17 +165,22 @@ async fn damage(admin: &Identity, right: &Right) -> Result<()> {
     Ok(())
 }
 
-/// A log line that names verb and resource, as the API server does.
-async fn said(server: &Process, right: &Right) -> Result<()> {
+/// A log line that names verb and resource, as the API server does. Who cannot renew the Lease ends, and is started again.
+async fn said(controller: &Kept, gateway: Option<&Gateway>, right: &Right) -> Result<()> {
     let Right { verb, resource, .. } = right;
     // In JSON the quotes are escaped.
     let names = |line: &str| {
         let line = line.replace('\\', "");
         line.contains(&format!("cannot {verb} resource \"{resource}\""))
     };
-    server.stderr.wait_for(&format!("a line that says that {right} is missing"), 0, PATIENCE, names).await?;
-    server.lives()?;
-    let panic = server.stderr.lines().into_iter().find(|line| line.contains("panicked at"));
+    let missing = format!("a line that says that {right} is missing");
+    let Some(gateway) = gateway else {
+        controller.says(&missing, PATIENCE, names).await?;
+        return controller.sound();
+    };
+    gateway.process.stderr.wait_for(&missing, 0, PATIENCE, names).await?;
+    gateway.process.lives()?;
+    let panic = gateway.process.stderr.lines().into_iter().find(|line| line.contains("panicked at"));
     ensure!(panic.is_none(), "{panic:?}");
     Ok(())
 }
@@ -187,8 +192,8 @@ async fn nothing_unapproved(fleet: &Fleet<'_>) -> Result<()> {
 }
 
 /// What waited goes on by itself.
-async fn works(fleet: &Fleet<'_>, controller: &Controller, gateway: Option<&Gateway>) -> Result<()> {
-    controller.ready(READY).await?;
+async fn works(fleet: &Fleet<'_>, controller: &Kept, gateway: Option<&Gateway>) -> Result<()> {
+    controller.ready_is(true, READY).await?;
     guard_passes(controller).await?;
     if let Some(gateway) = gateway {
         gateway.ready(READY).await?;

@@ -10,10 +10,11 @@ use futures::future::try_join_all;
 use kube::ResourceExt;
 use tidegate_test_support::clock::Stopwatch;
 use tidegate_test_support::proxy::{Call, Fault, Handle};
-use tidegate_test_support::{Controller, assets, clock};
+use tidegate_test_support::{assets, clock};
 
 use self::schedule::{Chance, Network, Step, What, schedule};
 use crate::installation::{Installation, RELIST};
+use crate::kept::Kept;
 use crate::story::Story;
 
 /// How long where nobody says.
@@ -56,18 +57,13 @@ async fn random_faults_break_no_invariant() -> Result<()> {
 }
 
 /// Does what the schedule says, when it says it.
-async fn faults(
-    installation: &Installation,
-    mut controller: Controller,
-    steps: &[Step],
-    watch: &Stopwatch,
-) -> Result<Controller> {
+async fn faults(installation: &Installation, mut controller: Kept, steps: &[Step], watch: &Stopwatch) -> Result<Kept> {
     for step in steps {
         tokio::time::sleep(step.at.saturating_sub(watch.elapsed())).await;
         println!("{:6.1} s: {step:?}", watch.elapsed().as_secs_f64());
         match step.what {
             What::KillController => {
-                controller.process.kill9()?;
+                controller.kill9().await;
                 controller = installation.controller().await?;
             }
             What::StopApiServer => {
@@ -76,18 +72,15 @@ async fn faults(
                 installation.control_plane.api_server.cont()?;
             }
             What::StopController => {
-                controller.process.stop()?;
+                let life = controller.life();
+                life.process.stop()?;
                 tokio::time::sleep(step.lasts).await;
-                controller.process.cont()?;
+                life.process.cont()?;
             }
             What::Network(network) => {
                 let _rules = on_both(installation, network);
                 tokio::time::sleep(step.lasts).await;
             }
-        }
-        if controller.process.status()?.is_some() {
-            // Stopped for too long to lead any longer: it ends itself, as it should.
-            controller = installation.controller().await?;
         }
     }
     Ok(controller)

@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use jiff::Timestamp;
 use tidegate_api::ElevationRequest;
-use tidegate_test_support::Controller;
 
 use crate::agent::{SOON, Watching};
 use crate::course::PATIENCE;
 use crate::fleet::Fleet;
 use crate::installation::{Installation, READY, ready_is};
+use crate::kept::Kept;
 use crate::record::Recorder;
 
 /// A fleet with an agent, recorded.
@@ -60,19 +60,18 @@ impl<'a> Story<'a> {
     }
 
     /// Both servers are ready by themselves, a new grant reaches the endpoint and can be taken back, and all invariants held.
-    pub async fn works_again(&self, controller: &Controller, name: &str) -> Result<()> {
+    pub async fn works_again(&self, controller: &Kept, name: &str) -> Result<()> {
         let gateway = &self.fleet.installation.gateways[0];
-        ready_is(controller.admin, true, READY * 2).await.context("the controller")?;
+        controller.ready_is(true, READY * 2).await.context("the controller")?;
         ready_is(gateway.admin, true, READY * 2).await.context("the gateway")?;
         self.granted(name, "5m").await?;
         self.fleet.decide(&self.fleet.bob, name, "revoke").await?;
         self.fleet.in_state(name, "Revoked", PATIENCE).await?;
         self.agent.ended(name, SOON * 2).await?;
-        for process in [&controller.process, &gateway.process] {
-            process.lives()?;
-            let panic = process.stderr.lines().into_iter().find(|line| line.contains("panicked at"));
-            anyhow::ensure!(panic.is_none(), "a panic: {panic:?}");
-        }
+        controller.sound()?;
+        gateway.process.lives()?;
+        let panic = gateway.process.stderr.lines().into_iter().find(|line| line.contains("panicked at"));
+        ensure!(panic.is_none(), "a panic: {panic:?}");
         self.recorder.check().await
     }
 }

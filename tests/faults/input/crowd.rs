@@ -50,7 +50,7 @@ async fn a_person_who_asks_without_end_does_not_hold_up_others() -> Result<()> {
         Ok(())
     })
     .await?;
-    controller.process.lives()?;
+    controller.sound()?;
     recorder.check().await
 }
 

@@ -11,11 +11,12 @@ use kube::api::{DeleteParams, ListParams, PostParams};
 use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
 use serde_json::{Value, json};
 use tidegate_api::names::{GROUP, VERSION};
-use tidegate_test_support::{Controller, Identity, assets, eventually, objects};
+use tidegate_test_support::{Identity, assets, eventually, objects};
 
 use crate::course::{self, PATIENCE, REQUEST};
 use crate::fleet::{ENDPOINT, Fleet, POLICY};
 use crate::installation::{Installation, READY, guard_passes};
+use crate::kept::Kept;
 use crate::record::Recorder;
 
 /// An object that this version cannot read, or that is larger than it may be.
@@ -84,16 +85,16 @@ async fn what_cannot_be_read_is_named_and_grants_nothing_and_everything_else_goe
 
     nothing_hangs_on_it(here, locked, unset).await?;
     course::run(healthy, course::Ending::Revoked).await.context("a fleet without anything strange")?;
-    lives(&controller).await?;
+    controller.sound()?;
 
     // One that starts with all this there, too.
-    controller.process.kill9()?;
+    controller.kill9().await;
     let next = installation.controller().await?;
-    next.ready(READY).await?;
+    next.ready_is(true, READY).await?;
     nothing_hangs_on_it_still(here, locked, unset).await?;
     let again = Fleet::new(&installation, "again").await?;
     course::run(&again, course::Ending::Expired).await.context("beside everything strange, after a restart")?;
-    lives(&next).await?;
+    next.sound()?;
 
     all.extend([unlocked]);
     for Strange { kind, name, .. } in &all {
@@ -136,15 +137,8 @@ async fn nothing_hangs_on_it_still(here: &Fleet<'_>, locked: &Fleet<'_>, unset: 
     Ok(())
 }
 
-async fn lives(controller: &Controller) -> Result<()> {
-    controller.process.lives()?;
-    let panic = controller.process.stderr.lines().into_iter().find(|line| line.contains("panicked at"));
-    ensure!(panic.is_none(), "{panic:?}");
-    Ok(())
-}
-
 /// Each of what cannot be read is named: in a condition of its own, or in a log line.
-async fn named(admin: &Identity, controller: &Controller, fleet: &Fleet<'_>, all: &[Strange]) -> Result<()> {
+async fn named(admin: &Identity, controller: &Kept, fleet: &Fleet<'_>, all: &[Strange]) -> Result<()> {
     for Strange { kind, name, .. } in all.iter().filter(|strange| strange.unreadable) {
         eventually(&format!("a word on {kind} {name}"), PATIENCE, async || {
             let object = api(admin, fleet.name(), kind).await?.get(name).await?;
@@ -152,7 +146,7 @@ async fn named(admin: &Identity, controller: &Controller, fleet: &Fleet<'_>, all
             let invalid = conditions.iter().any(|c| c["type"] == "Ready" && c["status"] == "False");
             let line =
                 |line: &String| line.contains(*name) && line.contains(fleet.name()) && line.contains("could not judge");
-            let logged = controller.process.stderr.lines().iter().any(line);
+            let logged = controller.lines().iter().any(line);
             ensure!(invalid || logged, "neither in {conditions:?} nor in the log");
             Ok(())
         })
@@ -180,7 +174,7 @@ async fn loosen(admin: &Identity) -> Result<()> {
 }
 
 /// The definitions of this version again, and proof that the guard has passed since.
-async fn restore(installation: &Installation, controller: &Controller) -> Result<()> {
+async fn restore(installation: &Installation, controller: &Kept) -> Result<()> {
     let admin = installation.control_plane.admin();
     let crds = assets::repository().join("crds");
     let args = ["replace", "-k"].map(OsStr::new).into_iter().chain([crds.as_os_str()]);
@@ -188,9 +182,9 @@ async fn restore(installation: &Installation, controller: &Controller) -> Result
     let passed = |line: &str| line.contains("the admission guard has passed");
     // It noticed: it had to pass again.
     let open = |line: &str| line.contains("admission is unprotected") || line.contains("the admission guard waits");
-    controller.process.stderr.wait_for("the guard's alarm", 0, PATIENCE, open).await?;
+    controller.says("the guard's alarm", PATIENCE, open).await?;
     guard_passes(controller).await?;
-    let seen = controller.process.stderr.lines().iter().filter(|line| passed(line)).count();
+    let seen = controller.lines().iter().filter(|line| passed(line)).count();
     ensure!(seen >= 2, "passed {seen} times: at start, and now");
     Ok(())
 }

@@ -12,7 +12,7 @@ use tidegate_test_support::servers::SYSTEM_NAMESPACE;
 
 use crate::course::{self, PATIENCE, REQUEST};
 use crate::fleet::Fleet;
-use crate::installation::{Installation, READY, ready_is};
+use crate::installation::{Installation, READY};
 use crate::record::Recorder;
 
 const SIGNING: &str = "tidegate-signing";
@@ -52,7 +52,7 @@ async fn a_secret_that_is_no_key_is_named_and_nothing_is_judged_until_it_is_righ
         course::settled(&fleet).await?;
         fleet.ask(REQUEST, "5m").await?;
         course::state(&fleet, &["Pending"]).await?;
-        controller.process.kill9()?;
+        controller.kill9().await;
         let right = secrets.get(secret).await?;
         let broken = put(&secrets, secret, key, value).await?;
         course::decide(&fleet, 1, "approve").await?;
@@ -60,8 +60,8 @@ async fn a_secret_that_is_no_key_is_named_and_nothing_is_judged_until_it_is_righ
         controller = installation.controller().await?;
         let named =
             |line: &str| line.contains(&format!("Secret {secret}")) && line.contains("restore it from a backup");
-        controller.process.stderr.wait_for(&format!("{secret}: {what}"), 0, PATIENCE, named).await?;
-        ready_is(controller.admin, false, READY).await?;
+        controller.says(&format!("{secret}: {what}"), PATIENCE, named).await?;
+        controller.ready_is(false, READY).await?;
         ensure!(secrets.get(secret).await?.data == broken.data, "{what}: {secret} was overwritten");
         let state = fleet.requests().await?.get(REQUEST).await?.status.and_then(|status| status.state);
         ensure!(state.as_deref() == Some("Pending"), "{what}: {state:?} without a key");
@@ -77,9 +77,9 @@ async fn a_secret_that_is_no_key_is_named_and_nothing_is_judged_until_it_is_righ
     put(&secrets, GATEWAY, "tls.crt", Some("not a certificate".to_owned())).await?;
     let refused = installation.gateway().await.err().map(|error| format!("{error:#}")).unwrap_or_default();
     ensure!(refused.contains("--tls-dir") && refused.contains("tls.crt"), "the gateway said: {refused}");
-    controller.process.kill9()?;
+    controller.kill9().await;
     controller = installation.controller().await?;
-    controller.ready(READY).await?;
+    controller.ready_is(true, READY).await?;
     eventually("a gateway with a new certificate", READY, async || {
         let gateway = installation.gateway().await?;
         gateway.ready(READY).await
