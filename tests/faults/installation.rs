@@ -35,7 +35,7 @@ pub struct Installation {
 // === impl Installation ===
 
 impl Installation {
-    /// A new one, with its first controller; both servers are ready.
+    /// A new one, with its first controller; both servers are ready, and what people write counts.
     pub async fn start() -> Result<(Self, Kept)> {
         Self::start_with(&[]).await
     }
@@ -58,6 +58,7 @@ impl Installation {
         let installation = Self { control_plane, gateways, way, gateways_way, controller: start, gateway };
         controller.ready_is(true, READY).await?;
         installation.gateways[0].ready(READY).await?;
+        guard_passes(&controller).await?;
         Ok((installation, controller))
     }
 

@@ -13,7 +13,7 @@ use tidegate_test_support::proxy::{Call, Fault, Handle};
 
 use crate::course::{self, Ending};
 use crate::fleet::Fleet;
-use crate::installation::{Installation, READY};
+use crate::installation::{Installation, READY, guard_passes};
 use crate::kept::Kept;
 use crate::record::Recorder;
 
@@ -144,6 +144,7 @@ async fn killed_at(
     mut victims: Vec<Victim<'_>>,
     expected: &BTreeMap<Ending, serde_json::Value>,
 ) -> Result<Kept> {
+    guard_passes(&controller).await?;
     try_join_all(victims.iter().map(|victim| course::settled(&victim.fleet))).await?;
     for victim in &mut victims {
         victim.arm(installation);

@@ -8,11 +8,12 @@ use kube::Api;
 use kube::api::PostParams;
 use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256};
 use tidegate_test_support::eventually;
-use tidegate_test_support::servers::SYSTEM_NAMESPACE;
+use tidegate_test_support::servers::{SYSTEM_NAMESPACE, admin_get};
 
 use crate::course::{self, PATIENCE, REQUEST};
 use crate::fleet::Fleet;
 use crate::installation::{Installation, READY};
+use crate::kept::Kept;
 use crate::record::Recorder;
 
 const SIGNING: &str = "tidegate-signing";
@@ -61,7 +62,7 @@ async fn a_secret_that_is_no_key_is_named_and_nothing_is_judged_until_it_is_righ
         let named =
             |line: &str| line.contains(&format!("Secret {secret}")) && line.contains("restore it from a backup");
         controller.says(&format!("{secret}: {what}"), PATIENCE, named).await?;
-        controller.ready_is(false, READY).await?;
+        alarms(&controller).await?;
         ensure!(secrets.get(secret).await?.data == broken.data, "{what}: {secret} was overwritten");
         let state = fleet.requests().await?.get(REQUEST).await?.status.and_then(|status| status.state);
         ensure!(state.as_deref() == Some("Pending"), "{what}: {state:?} without a key");
@@ -86,6 +87,18 @@ async fn a_secret_that_is_no_key_is_named_and_nothing_is_judged_until_it_is_righ
     })
     .await?;
     recorder.check().await
+}
+
+/// What the alert on admission asks for: it leads, and nothing is guarded. Readiness speaks of the caches alone, and those are warm.
+async fn alarms(controller: &Kept) -> Result<()> {
+    eventually("a leader that says that nothing is guarded", READY, async || {
+        let metrics = admin_get(controller.admin(), "/metrics").await?.1;
+        for line in ["tidegate_leader 1", "tidegate_admission_guard_ok 0"] {
+            ensure!(metrics.lines().any(|said| said == line), "not {line}");
+        }
+        Ok(())
+    })
+    .await
 }
 
 /// Puts `value` in the place of what is under `key`.
