@@ -5,7 +5,7 @@ use std::ops::Range;
 use anyhow::{Context, Result, bail, ensure};
 
 /// Why a block is not run as it stands. Closed, so that no block goes unread for another reason.
-pub const NOT_RUN: [&str; 7] = [
+pub const NOT_RUN: [&str; 8] = [
     "builds for minutes; CI builds it",
     "needs a kubelet",
     "needs an image registry",

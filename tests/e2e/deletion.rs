@@ -185,7 +185,11 @@ async fn a_deleted_fleet_comes_again_ends_every_grant_of_before_and_holds_nothin
         let before = fleets.get(FLEET).await?.metadata.uid;
         // What was signed in the second of the deletion would stay (docs/architecture.md, Limits).
         let second = clock::now().as_second();
-        eventually("the next second", SOON, async || Ok(ensure!(clock::now().as_second() > second))).await?;
+        eventually("the next second", SOON, async || {
+            ensure!(clock::now().as_second() > second);
+            Ok(())
+        })
+        .await?;
         fleets.delete(FLEET, &DeleteParams::default()).await?;
         eventually("another Fleet, signed", SOON, async || {
             let fleet = fleets.get(FLEET).await?;
