@@ -35,7 +35,7 @@ pub async fn start(control_plane: &'static ControlPlane) -> Result<Installation>
 pub async fn controller(control_plane: &ControlPlane) -> Result<Controller> {
     let container = container(control_plane, "tidegate-controller").await?;
     ensure!(container["command"] == serde_json::json!(["/controller"]), "{container}");
-    Controller::start_with(control_plane, |command| as_installed(command, &container)).await
+    Controller::start_anew_with(control_plane, |command| as_installed(command, &container)).await
 }
 
 async fn gateway(control_plane: &ControlPlane) -> Result<Gateway> {
