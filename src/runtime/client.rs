@@ -26,7 +26,7 @@ pub const WATCH_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Longer than a silent watch, so that only a connection that is dead is cut. A dead one, the wait before the next and its first sign
 /// of life, at its end at the latest, are together less than what counts as stale.
-pub(super) const READ_TIMEOUT: Duration = Duration::from_secs(40);
+const READ_TIMEOUT: Duration = Duration::from_secs(40);
 
 /// Waits between attempts to list or watch: from 0.2 s doubling to 5 s, each up to a quarter longer. The library's own
 /// back-off reaches 30 s, too long for a revocation after an outage.
@@ -40,11 +40,16 @@ pub struct WatchRetry {
 /// # Errors
 /// No usable configuration, or TLS cannot be set up from it.
 pub async fn client(readiness: Arc<Readiness>, metrics: KubeMetrics) -> anyhow::Result<Client> {
-    let mut config = Config::infer().await?;
+    let count = CountProgress { readiness, metrics, clock: clock::monotonic };
+    Ok(ClientBuilder::try_from(config().await?)?.with_layer(&count).with_layer(&HearTime).build())
+}
+
+/// What every client here starts from: who this process is and where the API server is, and after how long a dead connection is cut.
+pub(super) async fn config() -> Result<Config, kube::Error> {
+    let mut config = Config::infer().await.map_err(kube::Error::InferConfig)?;
     config.read_timeout = Some(READ_TIMEOUT);
     config.reset_reader_on_write = true;
-    let count = CountProgress { readiness, metrics, clock: clock::monotonic };
-    Ok(ClientBuilder::try_from(config)?.with_layer(&count).with_layer(&HearTime).build())
+    Ok(config)
 }
 
 /// Says at each scrape when the watches last made progress.

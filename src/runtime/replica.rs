@@ -10,7 +10,7 @@ use kube::client::ClientBuilder;
 use kube::config::AuthInfo;
 use kube::{Client, Config};
 
-use super::client::{CountProgress, READ_TIMEOUT};
+use super::client::CountProgress;
 use super::gate::WriteGate;
 use super::readiness::Readiness;
 use super::server_time::HearTime;
@@ -72,8 +72,8 @@ impl Replica {
         Ok(ClientBuilder::try_from(config)?.with_layer(&self.gate).build())
     }
 
-    /// The client for the Lease alone, whose answers tell the time every other second. It passes no gate, has connections of its own, and tries nothing again by itself; whoever
-    /// calls bounds its time.
+    /// The client for the Lease alone, whose answers tell the time every other second. It passes no gate, has connections of its own, and
+    /// tries nothing again by itself; whoever calls bounds its time.
     ///
     /// # Errors
     /// No usable configuration, or TLS cannot be set up from it.
@@ -84,9 +84,7 @@ impl Replica {
     }
 
     async fn config(&self) -> Result<Config, kube::Error> {
-        let mut config = Config::infer().await.map_err(kube::Error::InferConfig)?;
-        config.read_timeout = Some(READ_TIMEOUT);
-        config.reset_reader_on_write = true;
+        let mut config = super::client::config().await?;
         config.headers.push((USER_AGENT, self.user_agent.clone()));
         Ok(config)
     }
