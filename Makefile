@@ -84,7 +84,7 @@ bench: ## Measure what an item costs, and the evaluator beside Cedar; writes doc
 bench-cluster: controlplane ## The controller on an API server, beside a bare client, the TTL controller and client-go (prints; writes nothing; SHORT=1: 100 requests)
 	@echo 'Building the benchmark ...' >&2
 	@cargo build --locked --quiet --release --manifest-path hack/bench/Cargo.toml --target-dir target/bench --bin bench-cluster
-	@cargo build --locked --quiet --release --package tidegate --bins --target-dir target/bench
+	@cargo build --locked --quiet --release --package tidegate --bin controller --target-dir target/bench
 	@cd hack/bench/informer && go build -trimpath -o ../../../target/bench/release/informer .
 	@exec target/bench/release/bench-cluster $(if $(SHORT),--requests 100 --rounds 1)
 

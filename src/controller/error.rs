@@ -64,6 +64,12 @@ impl Error {
         matches!(self, Self::Write { source: kube::Error::Api(status), .. } if status.code == 409)
     }
 
+    /// What was to be written is no longer there.
+    #[must_use]
+    pub fn is_gone(&self) -> bool {
+        matches!(self, Self::Write { source: kube::Error::Api(status), .. } if status.code == 404)
+    }
+
     /// The API server will never take this write: the object itself breaks its schema.
     #[must_use]
     pub fn is_invalid(&self) -> bool {

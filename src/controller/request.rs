@@ -26,6 +26,9 @@ use super::{Context, Guarded, apply, attestation, fleet, in_fleet, policy, read,
 use crate::convert::{Beside, ConvertError};
 use crate::{audit, clock, convert};
 
+/// How often one request is looked at after a gap, before the guard begins anew.
+const TAKE_UP_TRIES: usize = 5;
+
 /// What a request refers to.
 struct Referred {
     policy: Lookup<Policy>,
@@ -68,11 +71,10 @@ pub async fn reconcile(object: Arc<Guarded<ElevationRequest>>, context: Arc<Cont
 /// # Errors
 /// See [`Error`]: something is not taken up yet.
 pub async fn sweep(context: &Arc<Context>) -> Result<(), Error> {
-    let fetch = |source| Error::Fetch { what: "the requests after a gap", source: Arc::new(source) };
     let all = Api::<Guarded<ElevationRequest>>::all(context.client.clone());
-    for object in all.list(&ListParams::default()).await.map_err(fetch)? {
+    for object in all.list(&ListParams::default()).await.map_err(after_a_gap)? {
         let Ok(object) = read(&object) else { continue };
-        match disbelieve(object, context).await {
+        match take_up(object, context).await {
             // No status of it can be written, so none that grants either; it must not hold up all others.
             Err(error) if error.is_invalid() => {
                 tracing::error!(request = object.name_any(), %error, "a request cannot be recorded and is set aside");
@@ -81,6 +83,27 @@ pub async fn sweep(context: &Arc<Context>) -> Result<(), Error> {
         }
     }
     Ok(())
+}
+
+/// Passes go on meanwhile and people write: what changed is looked at again, what is gone needs no taking up.
+async fn take_up(listed: &ElevationRequest, context: &Context) -> Result<(), Error> {
+    let api = Api::<Guarded<ElevationRequest>>::namespaced(context.client.clone(), &namespace(listed));
+    let mut lost = disbelieve(listed, context).await;
+    for _ in 1..TAKE_UP_TRIES {
+        match lost {
+            Err(error) if error.is_conflict() || error.is_gone() => {
+                let Some(again) = api.get_opt(&listed.name_any()).await.map_err(after_a_gap)? else { return Ok(()) };
+                let Ok(again) = read(&again) else { return Ok(()) };
+                lost = disbelieve(again, context).await;
+            }
+            result => return result,
+        }
+    }
+    lost
+}
+
+fn after_a_gap(source: kube::Error) -> Error {
+    Error::Fetch { what: "the requests after a gap", source: Arc::new(source) }
 }
 
 async fn disbelieve(object: &ElevationRequest, context: &Context) -> Result<(), Error> {

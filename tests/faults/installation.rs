@@ -7,7 +7,7 @@ use k8s_openapi::api::coordination::v1::Lease;
 use kube::Api;
 use kube::api::DeleteParams;
 use tidegate_api::names::{CONTROLLER, GATEWAY};
-use tidegate_test_support::servers::{SYSTEM_NAMESPACE, admin_get};
+use tidegate_test_support::servers::{self, SYSTEM_NAMESPACE, admin_get};
 use tidegate_test_support::{ControlPlane, Gateway, Identity, Proxy, eventually};
 
 use crate::kept::{Kept, Start};
@@ -98,12 +98,7 @@ impl Drop for Installation {
 
 /// Waits until the admission guard of a controller has passed: from then on what people write counts.
 pub async fn guard_passes(controller: &Kept) -> Result<()> {
-    eventually("the guard's word", READY, async || {
-        let metrics = admin_get(controller.admin(), "/metrics").await?.1;
-        ensure!(metrics.contains("\ntidegate_admission_guard_ok 1\n"), "not passed");
-        Ok(())
-    })
-    .await
+    servers::guard_passes(controller.admin(), READY).await
 }
 
 /// Waits until `/readyz` of a server says 200 or, for `false`, 503.

@@ -47,7 +47,6 @@ struct Victim<'a> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "not seen green since it waits for the guard: run it with --ignored, then take this line away"]
 async fn a_controller_killed_before_or_after_any_write_comes_to_the_same_end() -> Result<()> {
     let watch = Stopwatch::start();
     let (installation, mut controller) = Installation::start().await?;
@@ -79,9 +78,10 @@ async fn without_fault(installation: &Installation) -> Result<(BTreeSet<Write>, 
     let endings = [Ending::Revoked, Ending::Revoked, Ending::Expired, Ending::Expired];
     let fleets = try_join_all(endings.map(|_| Fleet::new(installation, "whole"))).await?;
     try_join_all(fleets.iter().map(course::settled)).await?;
-    let before = installation.way.calls().len();
+    let before = installation.way.accepted().len();
     try_join_all(fleets.iter().zip(endings).map(|(fleet, ending)| course::run(fleet, ending))).await?;
-    let calls = installation.way.calls().split_off(before);
+    // What was refused and asked again depends on chance, and so is no fail point.
+    let calls = installation.way.accepted().split_off(before);
     let mut outcomes = BTreeMap::new();
     let mut writes = Vec::new();
     for (fleet, ending) in fleets.iter().zip(endings) {

@@ -6,6 +6,7 @@ mod clock;
 mod evaluate;
 mod fleet;
 mod measure;
+mod page;
 mod report;
 mod work;
 
@@ -36,7 +37,7 @@ fn main() -> anyhow::Result<()> {
         sections.push(section);
     }
     if let Some(path) = write {
-        std::fs::write(path, report::page(&sections, rounds, short))?;
+        page::Page::edit(&path, |page| page.rest = report::page(&sections, rounds, short))?;
     }
     Ok(())
 }

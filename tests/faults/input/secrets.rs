@@ -30,7 +30,6 @@ struct Wrong {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "not seen green since it asks the metrics: run it with --ignored, then take this line away"]
 async fn a_secret_that_is_no_key_is_named_and_nothing_is_judged_until_it_is_right() -> Result<()> {
     let (installation, mut controller) = Installation::start().await?;
     let recorder = Recorder::start(installation.control_plane).await?;

@@ -40,6 +40,7 @@ pub struct Proxy {
 struct Shared {
     rules: Arc<Rules>,
     calls: Mutex<Vec<Call>>,
+    accepted: Mutex<Vec<Call>>,
     upstream: Upstream,
 }
 
@@ -60,7 +61,8 @@ impl Proxy {
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
         let upstream = Upstream::new(cluster)?;
-        let shared = Arc::new(Shared { rules: Arc::default(), calls: Mutex::default(), upstream });
+        let shared =
+            Arc::new(Shared { rules: Arc::default(), calls: Mutex::default(), accepted: Mutex::default(), upstream });
         let (stop, stopped) = watch::channel(false);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let serving = Arc::clone(&shared);
@@ -98,6 +100,12 @@ impl Proxy {
     #[must_use]
     pub fn calls(&self) -> Vec<Call> {
         self.shared.calls.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Those of them that the API server carried out, in the order in which it did.
+    #[must_use]
+    pub fn accepted(&self) -> Vec<Call> {
+        self.shared.accepted.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -158,6 +166,9 @@ impl Shared {
         let (head, body) = request.into_parts();
         let body = body.collect().await.map_err(|error| CutOff(error.to_string()))?.to_bytes();
         let answer = self.upstream.send(behind, head, body).await.map_err(|error| CutOff(format!("{error:#}")))?;
+        if answer.status().is_success() {
+            self.accepted.lock().unwrap_or_else(PoisonError::into_inner).push(call.clone());
+        }
         if call.verb == "watch" && answer.status().is_success() {
             let (head, body) = answer.into_parts();
             return Ok(Response::from_parts(head, Pump::start(body, call, Arc::clone(&self.rules))));

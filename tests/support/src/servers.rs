@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, ensure};
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::Api;
@@ -271,6 +271,19 @@ async fn ready(what: &str, process: &Process, admin: SocketAddr, deadline: Durat
     })
     .await
     .with_context(|| format!("its log ends:\n{}", process.stderr.tail(20)))
+}
+
+/// Waits until the admission guard of the controller with this admin listener has passed: from then on what people write counts.
+///
+/// # Errors
+/// When it has not within `deadline`.
+pub async fn guard_passes(admin: SocketAddr, deadline: Duration) -> Result<()> {
+    eventually("the guard's word", deadline, async || {
+        let metrics = admin_get(admin, "/metrics").await?.1;
+        ensure!(metrics.contains("\ntidegate_admission_guard_ok 1\n"), "not passed");
+        Ok(())
+    })
+    .await
 }
 
 /// A GET on an admin listener: status code and body.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use futures::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
-use kube::api::{ListParams, Patch, PatchParams, PostParams, WatchEvent, WatchParams};
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams, WatchEvent, WatchParams};
 use kube::{Api, Client, ResourceExt};
 use serde_json::{Value, json};
 use tidegate_api::names::{CONTROLLER, DECISION_PREFIX};
@@ -68,6 +68,17 @@ impl<'a> Fleet<'a> {
         Ok(self.requests.list(&ListParams::default()).await?.items)
     }
 
+    /// One of them, as it is.
+    pub async fn one(&self, name: &str) -> Result<ElevationRequest> {
+        Ok(self.requests.get(name).await?)
+    }
+
+    /// Takes one away.
+    pub async fn delete(&self, name: &str) -> Result<()> {
+        self.requests.delete(name, &DeleteParams::default()).await?;
+        Ok(())
+    }
+
     /// So many people ask at once; done when each request waits for its approval. `more` is added to what they ask.
     pub async fn ask(&self, count: usize, more: &Value) -> Result<()> {
         stream::iter(0..count).map(|n| self.ask_one(n, more)).buffer_unordered(CONCURRENCY).try_collect::<()>().await?;
@@ -77,8 +88,13 @@ impl<'a> Fleet<'a> {
 
     /// The owner of an endpoint asks for the account there.
     async fn ask_one(&self, number: usize, more: &Value) -> Result<()> {
-        let (on, who) = (endpoint(number / EACH), person(number / EACH));
-        let request = objects::request(&name(number), POLICY, &on, "account", &who)?;
+        self.ask_as(&name(number), number / EACH, more).await
+    }
+
+    /// One request by the owner of the endpoint of this number, for the account there.
+    pub async fn ask_as(&self, name: &str, owner: usize, more: &Value) -> Result<()> {
+        let (on, who) = (endpoint(owner), person(owner));
+        let request = objects::request(name, POLICY, &on, "account", &who)?;
         let mut request = serde_json::to_value(request)?;
         let spec = request["spec"].as_object_mut().context("no spec")?;
         spec.extend(more.as_object().cloned().unwrap_or_default());

@@ -12,7 +12,7 @@ use tidegate_test_support::clock::Stopwatch;
 use tidegate_test_support::{ControlPlane, Controller, clock};
 
 use crate::fleet::{CONCURRENCY, Fleet, in_seconds, is_in};
-use crate::page::{Table, percentile};
+use crate::table::{Table, percentile};
 use crate::{controller, stop, ttl};
 
 /// So many approved at once, and ten times as many.

@@ -1,11 +1,14 @@
 //! Measures the controller on a real API server: what it writes when nothing happens, what an object costs it, how fast approvals and
 //! ends get through. Each figure has its peer in the same run. Nothing is asserted: a target that was missed is told as missed.
 
+mod crowd;
 mod fleet;
 mod grants;
 mod memory;
+#[path = "../page.rs"]
 mod page;
 mod quiet;
+mod table;
 mod ttl;
 
 use std::path::PathBuf;
@@ -13,7 +16,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use clap::Parser;
-use tidegate_test_support::{ControlPlane, Controller};
+use tidegate_test_support::{ControlPlane, Controller, servers};
 
 /// Nothing that is measured takes longer, so something is broken.
 pub const DEADLINE: Duration = Duration::from_secs(600);
@@ -43,18 +46,22 @@ async fn main() -> Result<()> {
     };
     tell(grants::section(&control_plane, requests, rounds).await?);
     tell(grants::ends(&control_plane, requests).await?);
+    tell(crowd::section(&control_plane, requests * 10).await?);
     tell(quiet::section(&control_plane, requests).await?);
     tell(memory::section(&control_plane).await?);
     match write {
-        Some(path) => page::write(&path, &sections),
+        Some(path) => {
+            page::Page::edit(&path, |page| page.cluster = format!("## On an API server\n{}", sections.join("\n")))
+        }
         None => Ok(()),
     }
 }
 
-/// A controller that is ready.
+/// A controller that is ready, and on whose guard what people write counts.
 pub async fn controller(control_plane: &ControlPlane) -> Result<Controller> {
     let controller = Controller::start(control_plane).await?;
     controller.ready(DEADLINE).await?;
+    servers::guard_passes(controller.admin, DEADLINE).await?;
     Ok(controller)
 }
 

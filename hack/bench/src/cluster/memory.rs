@@ -37,7 +37,7 @@ pub async fn section(control_plane: &ControlPlane) -> Result<String> {
     let slope =
         |of: fn(&Sample) -> u64| of(most).saturating_sub(of(least)) as f64 / (most.objects - least.objects) as f64;
     let (ours, informer) = (slope(|sample| sample.ours), slope(|sample| sample.informer));
-    let mut table = crate::page::Table::new(["requests", "controller, resident", "client-go informer, resident"]);
+    let mut table = crate::table::Table::new(["requests", "controller, resident", "client-go informer, resident"]);
     for Sample { objects, ours, informer } in &samples {
         let mib = |bytes: &u64| format!("{:.1} MiB", *bytes as f64 / f64::from(1 << 20));
         table.row([objects.to_string(), mib(ours), mib(informer)]);

@@ -1,14 +1,9 @@
-//! The section in docs/benchmarks.md that this program writes, between two marks; the rest of the page is `bench`'s.
+//! Tables and percentiles for the page.
 
 use std::fmt;
-use std::path::Path;
 
-use anyhow::{Context, Result};
 use comfy_table::presets::ASCII_MARKDOWN;
 use comfy_table::{CellAlignment, Table as Rows};
-
-const BEGIN: &str = "<!-- written by bench-cluster -->\n";
-const END: &str = "<!-- end of bench-cluster -->\n";
 
 /// A table for people.
 pub struct Table(Rows);
@@ -42,16 +37,4 @@ pub fn percentile(mut values: Vec<f64>, place: f64) -> f64 {
     values.sort_by(f64::total_cmp);
     let last = values.len().saturating_sub(1);
     values.get((last as f64 * place).round() as usize).copied().unwrap_or_default()
-}
-
-/// Puts the section into the page, in place of the one before.
-pub fn write(path: &Path, sections: &[String]) -> Result<()> {
-    let page = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let around = match (page.find(BEGIN), page.find(END)) {
-        (Some(begin), Some(end)) => (page[..begin].to_owned(), page[end + END.len()..].to_owned()),
-        _ => (format!("{}\n\n", page.trim_end()), String::new()),
-    };
-    let section = format!("{BEGIN}## On an API server\n{}\n{END}", sections.join("\n"));
-    std::fs::write(path, format!("{}{section}{}", around.0, around.1))?;
-    Ok(())
 }
