@@ -1,5 +1,7 @@
 //! Events on requests, written one after the other beside the passes: they are news, not state, and no grant waits for them.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::ObjectReference;
@@ -10,10 +12,16 @@ use tidegate_api::names::CONTROLLER;
 use tidegate_core::lifecycle::Event;
 use tokio::sync::mpsc::{self, Receiver, Sender};
 
+use crate::clock;
+
 /// Longest time one Event may take; the next ones wait behind it.
 const WRITE: Duration = Duration::from_secs(2);
 /// Events that may wait: what 10,000 requests tell when they are all granted at once, about 1 KiB each.
 const WAITING: usize = 32_768;
+/// With more passes at the same time, states come first: Events then take a tenth of the time, one after a pause nine times its own.
+const MANY: usize = 4;
+/// Longest of these pauses.
+const PAUSE: Duration = Duration::from_secs(1);
 /// Longest note of an Event, in bytes (the API server's limit is 1024).
 const MAX_NOTE: usize = 1000;
 
@@ -21,12 +29,18 @@ const MAX_NOTE: usize = 1000;
 #[derive(Debug, Clone)]
 pub struct Events {
     queue: Sender<Told>,
+    passes: Arc<AtomicUsize>,
 }
+
+/// A pass that goes on, until it is dropped.
+#[must_use]
+pub struct Pass(Arc<AtomicUsize>);
 
 /// Writes them.
 pub struct EventWriter {
     recorder: Recorder,
     queue: Receiver<Told>,
+    passes: Arc<AtomicUsize>,
 }
 
 #[derive(Debug)]
@@ -38,7 +52,11 @@ struct Told {
 /// The two ends of one queue.
 pub fn events(client: Client) -> (Events, EventWriter) {
     let (tell, told) = mpsc::channel(WAITING);
-    (Events { queue: tell }, EventWriter { recorder: recorder(client), queue: told })
+    let passes = Arc::new(AtomicUsize::new(0));
+    (
+        Events { queue: tell, passes: Arc::clone(&passes) },
+        EventWriter { recorder: recorder(client), queue: told, passes },
+    )
 }
 
 /// Writes Events as the controller.
@@ -49,6 +67,12 @@ pub fn recorder(client: Client) -> Recorder {
 // === impl Events ===
 
 impl Events {
+    /// A pass begins.
+    pub fn pass(&self) -> Pass {
+        self.passes.fetch_add(1, Ordering::Relaxed);
+        Pass(Arc::clone(&self.passes))
+    }
+
     /// Has it told what happened to a request. What does not fit into the queue any more is logged and left out.
     pub fn tell(&self, object: &ElevationRequest, happened: impl IntoIterator<Item = Event>) {
         let about: ObjectReference = object.object_ref(&());
@@ -61,13 +85,22 @@ impl Events {
     }
 }
 
+impl Drop for Pass {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 // === impl EventWriter ===
 
 impl EventWriter {
     /// Writes until nobody can tell anything any more and all is written.
     pub async fn run(mut self) {
         while let Some(told) = self.queue.recv().await {
+            let started = clock::monotonic();
             self.write(&told).await;
+            let took = clock::monotonic().saturating_sub(started);
+            tokio::time::sleep(pause(self.passes.load(Ordering::Relaxed), took)).await;
         }
     }
 
@@ -99,6 +132,11 @@ impl EventWriter {
     }
 }
 
+/// After an Event that took so long, beside so many passes.
+fn pause(passes: usize, took: Duration) -> Duration {
+    if passes > MANY { (took * 9).min(PAUSE) } else { Duration::ZERO }
+}
+
 fn cut(text: &str, bytes: usize) -> String {
     let ends = text.char_indices().map(|(start, c)| start + c.len_utf8());
     text[..ends.take_while(|end| *end <= bytes).last().unwrap_or(0)].to_owned()
@@ -107,6 +145,25 @@ fn cut(text: &str, bytes: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn beside_many_passes_events_take_a_tenth_of_the_time_and_otherwise_all_of_it() {
+        let took = Duration::from_millis(20);
+        assert_eq!(pause(MANY, took), Duration::ZERO);
+        assert_eq!(pause(MANY + 1, took), Duration::from_millis(180));
+        assert_eq!(pause(MANY + 1, WRITE), PAUSE);
+    }
+
+    #[test]
+    fn a_pass_counts_until_it_is_over() {
+        let passes = Arc::new(AtomicUsize::new(0));
+        let (queue, _told) = mpsc::channel(1);
+        let events = Events { queue, passes: Arc::clone(&passes) };
+        let two = (events.pass(), events.pass());
+        assert_eq!(passes.load(Ordering::Relaxed), 2);
+        drop(two);
+        assert_eq!(passes.load(Ordering::Relaxed), 0);
+    }
 
     #[test]
     fn a_long_note_is_cut_between_characters() {

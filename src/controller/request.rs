@@ -19,6 +19,7 @@ use tidegate_core::lifecycle::{self, Event, EventKind, Step, step};
 use tidegate_core::part::{Header, PartKind, SCHEMA, next_sequence};
 use tidegate_core::policy::Policy;
 use tidegate_core::request::{Lookup, Request, Status};
+use tidegate_core::state::State;
 
 use super::error::Error;
 use super::measure::Written;
@@ -39,20 +40,25 @@ struct Referred {
 }
 
 /// One pass over a request. First on what the caches say; whatever would change its state is judged again on everything it refers
-/// to read live and on a guard that has just been confirmed, because a cache is no proof and what people saw is what is granted. What
-/// ended long ago is taken away.
+/// to read live and on a guard that has just been confirmed, because a cache is no proof and what people saw is what is granted. An end
+/// that was granted in advance hangs on nothing but the clock. What ended long ago is taken away.
 ///
 /// # Errors
 /// See [`Error`].
 pub async fn reconcile(object: Arc<Guarded<ElevationRequest>>, context: Arc<Context>) -> Result<Action, Error> {
+    let _pass = context.events.pass();
     let object = read(&object)?;
     let request = convert::request(object)?;
     let mut referred = cached(object, &context);
     let open = context.ledgers.beside(&namespace(object), &request, referred.endpoint.found());
     let mut step = referred.judge(&request, &open, &context.guard.verdict());
     if changes_state(&request, &step) {
-        let (found, guard) = futures::future::join(live(object, &context), confirmed(&context)).await;
-        referred = unless_granted(&request, found)?;
+        let mut guard = context.guard.verdict();
+        if !ends_on_time(&request, &step) {
+            let found;
+            (found, guard) = futures::future::join(live(object, &context), confirmed(&context)).await;
+            referred = unless_granted(&request, found)?;
+        }
         step = referred.judge_noted(object, &request, &guard, &context);
     }
     let wake = step.wake;
@@ -140,10 +146,19 @@ fn namespace(object: &ElevationRequest) -> String {
 }
 
 fn changes_state(request: &Request, step: &Step) -> bool {
-    let before = request.status.as_ref().map(|status| status.state);
-    let after = step.status.as_ref().map(|status| status.state);
-    let decided = |status: &Option<Status>| status.as_ref().map_or(0, |status| status.decisions.len());
-    before != after || step.sign.is_some() || decided(&request.status) != decided(&step.status)
+    let ((before, decided_before), (after, decided)) = (state(&request.status), state(&step.status));
+    before != after || step.sign.is_some() || decided_before != decided
+}
+
+/// Nobody decided anything; its time is over.
+fn ends_on_time(request: &Request, step: &Step) -> bool {
+    let ((before, decided_before), (after, decided)) = (state(&request.status), state(&step.status));
+    before == Some(State::Active) && after == Some(State::Expired) && decided_before == decided
+}
+
+/// The state, and how many decisions were taken up.
+fn state(status: &Option<Status>) -> (Option<State>, usize) {
+    (status.as_ref().map(|status| status.state), status.as_ref().map_or(0, |status| status.decisions.len()))
 }
 
 /// What was granted ends by revocation, deadline or deletion even if the objects it refers to cannot be read at the moment;
@@ -249,7 +264,8 @@ fn lookup<K: Resource, T>(found: Option<&Guarded<K>>, parse: impl Fn(&K) -> Resu
 // === apply ===
 
 /// Writes what the step says, in one compare-and-set, then tells it. The finalizer comes after the first status, or before it where that
-/// grants already, and goes once the end is known to the fleet part; so it is never between an approval and its delivery.
+/// grants already, and goes once the end is known to the fleet part; so it is never between an approval and its delivery. Where an end
+/// was written, it goes in the pass which that write triggers: when many end at once, their ends come first.
 async fn record(
     object: &ElevationRequest,
     request: Request,
@@ -280,6 +296,9 @@ async fn record(
         let events: Vec<Event> = step.events.into_iter().chain(confirmed).collect();
         Written { before: request.status.as_ref(), status: &status, events: &events }.measure(&context.metrics, now);
         tell(object, &Request { status: Some(status.clone()), ..request }, &events, context, now);
+        if status.state.is_final() && object.metadata.deletion_timestamp.is_none() {
+            return Ok(());
+        }
     }
     let keep = status.accepted_at.is_some() && (!status.state.is_final() || !context.revocation_is_known(&written));
     if !keep || object.metadata.deletion_timestamp.is_none() {

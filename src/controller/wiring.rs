@@ -39,6 +39,12 @@ use crate::runtime::{Readiness, watch_anew, watch_config};
 /// Passes at the same time, per kind.
 const CONCURRENCY: u16 = 8;
 
+/// Over requests: each waits for the API server most of its time, and the more wait together, the more share one read.
+const CONCURRENCY_OF_REQUESTS: u16 = 32;
+
+/// For one person.
+const CONCURRENCY_OF_ONE: usize = 2;
+
 /// What makes the passes of a kind run: names of its objects.
 type Triggers<K> = SelectAll<BoxStream<'static, ObjectRef<K>>>;
 
@@ -458,8 +464,7 @@ where
     /// Passes wait in turns, by what `whose` says of an object. Whoever takes the sender tells of each that is over.
     fn in_turns(self, whose: impl Fn(&K) -> String + Send + 'static) -> (Self, UnboundedSender<Key>) {
         let (tell, passed) = mpsc::unbounded();
-        let all = usize::from(CONCURRENCY);
-        let limits = Limits { all, each: all / 4 };
+        let limits = Limits { all: usize::from(CONCURRENCY_OF_REQUESTS), each: CONCURRENCY_OF_ONE };
         let turns = in_turns(self.triggers, self.store.clone(), limits, passed, whose);
         (Self { store: self.store, triggers: select_all([turns.boxed()]) }, tell)
     }
@@ -508,7 +513,8 @@ where
         let noted = Arc::clone(&waiting);
         let note = move |due: &ObjectRef<K>| noted.due(due.namespace.as_deref(), &due.name, clock::monotonic());
         let queue = self.triggers.inspect(note).map(Ok::<_, Infallible>).take_until(stop.clone().cancelled_owned());
-        let config = Config::default().concurrency(CONCURRENCY);
+        let concurrency = if kind == Kind::Request { CONCURRENCY_OF_REQUESTS } else { CONCURRENCY };
+        let config = Config::default().concurrency(concurrency);
         // What is gone from the cache needs no pass, and what went wrong in one has been told.
         applier(measured, on_error, Arc::clone(context), self.store, queue, config).for_each(move |passed| {
             if let Err(controller::Error::ObjectNotFound(gone)) = passed {

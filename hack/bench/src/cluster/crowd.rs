@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use futures::{StreamExt, TryStreamExt, stream};
-use serde_json::json;
 use tidegate_test_support::ControlPlane;
 use tidegate_test_support::clock::Stopwatch;
 
@@ -29,8 +28,8 @@ pub async fn section(control_plane: &ControlPlane, wishes: usize) -> Result<Stri
 
     let started = Stopwatch::start();
     let asking = async {
-        let (crowd, more) = (&crowd, &json!({"duration": "5m"}));
-        let each = stream::iter(0..wishes).map(|n| async move { crowd.ask_as(&format!("er-{n}"), 0, more).await });
+        let crowd = &crowd;
+        let each = stream::iter(0..wishes).map(|n| async move { crowd.ask_first(&format!("er-{n}")).await });
         each.buffer_unordered(CONCURRENCY).try_collect::<()>().await?;
         Ok(started.elapsed())
     };
@@ -69,7 +68,7 @@ async fn times(fleet: &Fleet<'_>, name: &str, count: usize, over: &AtomicBool) -
     while times.len() < count && !over.load(Ordering::Relaxed) {
         let name = format!("er-{name}-{}", times.len());
         let watch = Stopwatch::start();
-        fleet.ask_as(&name, 0, &json!({"duration": "5m"})).await?;
+        fleet.ask_first(&name).await?;
         while fleet.one(&name).await?.status.and_then(|status| status.state).is_none() {
             ensure!(watch.elapsed() < DEADLINE, "{name} was not judged");
         }

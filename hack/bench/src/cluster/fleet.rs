@@ -18,9 +18,9 @@ use tidegate_test_support::{ControlPlane, Identity, clock, objects};
 use crate::DEADLINE;
 
 /// Writes at the same time, of everybody who writes here: as many as the controller makes for requests.
-pub const CONCURRENCY: usize = 8;
+pub const CONCURRENCY: usize = 32;
 /// Open requests that one endpoint, and so its one person, has.
-const EACH: usize = 16;
+const EACH: usize = 4;
 const POLICY: &str = "dev-tools";
 
 /// A namespace with people enough for so many open requests.
@@ -33,6 +33,8 @@ pub struct Fleet<'a> {
     pub bob: Identity,
     /// The controller's own account, for the bare client.
     pub controller: Identity,
+    /// As the owner of the first endpoint.
+    first: Api<ElevationRequest>,
     requests: Api<ElevationRequest>,
     admin: Client,
 }
@@ -44,10 +46,12 @@ impl<'a> Fleet<'a> {
     pub async fn create(control_plane: &'a ControlPlane, requests: usize) -> Result<Self> {
         let namespace = control_plane.namespace("bench").await?;
         let (name, bob) = (namespace.name().to_owned(), namespace.person("bob@corp", "tidegate-approver").await?);
+        let first = namespace.person(&person(0), "tidegate-requester").await?;
+        let first = Api::namespaced(first.client().await?, &name);
         let admin = control_plane.admin().client().await?;
         let controller = control_plane.service_account(SYSTEM_NAMESPACE, CONTROLLER).await?;
         let all = Api::<ElevationRequest>::namespaced(admin.clone(), &name);
-        let fleet = Self { control_plane, name, bob, controller, requests: all, admin };
+        let fleet = Self { control_plane, name, bob, first, controller, requests: all, admin };
         let settings: Api<Settings> = Api::namespaced(fleet.admin.clone(), &fleet.name);
         settings.create(&PostParams::default(), &objects::fleet(16)?).await?;
         let policies: Api<JitPolicy> = Api::namespaced(fleet.admin.clone(), &fleet.name);
@@ -91,8 +95,15 @@ impl<'a> Fleet<'a> {
         self.ask_as(&name(number), number / EACH, more).await
     }
 
+    /// One request by the first person, through their own client: the API server treats them as it treats people.
+    pub async fn ask_first(&self, name: &str) -> Result<()> {
+        let request = objects::request(name, POLICY, &endpoint(0), "account", &person(0))?;
+        self.first.create(&PostParams::default(), &request).await?;
+        Ok(())
+    }
+
     /// One request by the owner of the endpoint of this number, for the account there.
-    pub async fn ask_as(&self, name: &str, owner: usize, more: &Value) -> Result<()> {
+    async fn ask_as(&self, name: &str, owner: usize, more: &Value) -> Result<()> {
         let (on, who) = (endpoint(owner), person(owner));
         let request = objects::request(name, POLICY, &on, "account", &who)?;
         let mut request = serde_json::to_value(request)?;
