@@ -7,7 +7,7 @@ use std::time::Duration;
 use kube::ResourceExt;
 use kube::runtime::controller::Action;
 use tidegate_api as api;
-use tidegate_core::envelope::Signed;
+use tidegate_core::envelope::{Signed, sequence_after};
 use tidegate_core::fleet::{FleetBody, FleetView, PolicyInForce, Revoked, Settings};
 use tidegate_core::interval::Instant;
 use tidegate_core::name::FleetRef;
@@ -19,7 +19,7 @@ use super::error::Error;
 use super::policy::{ready, stalled, unsigned};
 use super::{Context, Guarded, apply, in_fleet, read, requeue};
 use crate::clock;
-use crate::convert::{self, Wanted};
+use crate::convert::{self, ConvertError, Wanted};
 
 /// Many changes at once make one part, as each wakes every endpoint of the fleet: two parts are at least so far apart. Locks do not
 /// wait.
@@ -36,7 +36,9 @@ pub async fn reconcile(object: Arc<Guarded<api::Fleet>>, context: Arc<Context>) 
     let previous = Previous::of(object)?;
     let (settings, mut conditions) = settings(object, || previous.part.as_ref().map(|part| part.body.clone()));
     let view = View::of(object, &context, &settings);
-    let body = settings.compile(view.compiled_from(&previous, &settings, now), now);
+    let uid = object.uid().unwrap_or_default();
+    let uid = uid.parse().map_err(|error| ConvertError::new("metadata.uid", error))?;
+    let body = settings.compile(&uid, view.compiled_from(&previous, &settings, now), now);
     let edge = FleetBody::next_edge(&view.locks, now);
     let (mut signed, failed) = match previous.sign(body, &settings, &context, &fleet, now) {
         Ok(signed) => (signed, None),
@@ -210,6 +212,7 @@ impl View {
             revoked: self.revoked.clone(),
             given_back: self.given_back.clone(),
             previous: previous.part.as_ref().map(|part| &part.body),
+            sequence: sequence_after::<FleetBody>(previous.signed.as_ref(), now),
             prune: previous.is_due(settings, now),
         }
     }

@@ -226,6 +226,7 @@ fn referred(object: &ElevationRequest, context: &Context, found: Found<'_>) -> R
         Some(Requires {
             placement: sequence(endpoint.status.as_ref()?.signed.as_ref())?,
             fleet: sequence(fleet.status.as_ref()?.signed.as_ref())?,
+            object: fleet.uid()?.parse().ok()?,
         })
     });
     let grant = object.status.as_ref().and_then(|status| status.signed.as_ref()).map(|signed| signed.digest.as_str());

@@ -185,7 +185,7 @@ fn judge(object: &api::ElevationRequest, second: i64) -> (api::ElevationRequest,
 }
 
 fn fleet() -> Fleet {
-    Fleet { requires: Some(Requires { placement: 5, fleet: 5 }), ..Fleet::default() }
+    Fleet { requires: Some(Requires { placement: 5, fleet: 5, object: "f-1".parse().unwrap() }), ..Fleet::default() }
 }
 
 fn any_signed() -> api::Signed {

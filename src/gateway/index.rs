@@ -14,7 +14,7 @@ use tidegate_core::grant::GrantBody;
 use tidegate_core::manifest::{ListedRequest, PartName};
 use tidegate_core::name::{EndpointName, EndpointRef, FleetName, PolicyName, RequestName, Uid};
 use tidegate_core::placement::PlacementBody;
-use tidegate_core::select::{is_for, selects, withheld};
+use tidegate_core::select::{is_for, not_in_force, selects, withheld};
 
 use self::object::{Endpoint, Request, Served, read_fleet};
 pub use self::object::{
@@ -178,11 +178,7 @@ impl Index {
 
 /// Would an agent take the grant beside these parts? One that it would refuse is not served.
 fn is_usable(grant: &Served<GrantBody>, placement: &Served<PlacementBody>, in_force: &Served<FleetBody>) -> bool {
-    let requires = grant.body.requires;
-    placement.sequence >= requires.placement
-        && in_force.sequence >= requires.fleet
-        && grant.issued_at >= in_force.body.void_before
-        && !in_force.body.is_revoked(&grant.body.request.uid)
+    not_in_force(&grant.body, placement.sequence, (in_force.sequence, &in_force.body)).is_none()
 }
 
 fn in_fleet(fleet: &FleetName, names: BTreeSet<EndpointName>) -> Changed {

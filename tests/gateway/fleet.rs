@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 
 use tidegate::gateway::Served;
-use tidegate::gateway::index::{EndpointKey, EndpointObject, Kind, Object};
+use tidegate::gateway::index::{EndpointKey, EndpointObject, FleetObject, Kind, Object};
 use tidegate_core::elevation::OnExpiry;
 use tidegate_core::endpoint::Agent;
-use tidegate_core::grant::Requires;
+use tidegate_core::fleet::FleetBody;
 use tidegate_core::manifest::{Manifest, PartName};
 use tidegate_core::name::Digest;
 use tidegate_core::policy::PolicyBody;
@@ -14,7 +14,10 @@ use tidegate_core::state::State;
 use tidegate_core::target::Platform;
 use tidegate_core::wire::{Have, SnapshotBody};
 
-use crate::objects::{endpoint, fleet, fleet_part, in_force, policy, policy_with, request, request_with, uid};
+use crate::objects::{
+    endpoint, envelope, fleet, fleet_body, fleet_part, in_force, policy, policy_with, request, request_with, requires,
+    uid,
+};
 
 fn served(objects: impl IntoIterator<Item = Object>) -> Served {
     let served = Served::default();
@@ -126,8 +129,8 @@ fn a_deleted_policy_is_over_at_once_whatever_the_fleet_part_names() {
 
 #[test]
 fn a_grant_is_served_once_fleet_part_and_placement_are_as_new_as_it_requires() {
-    for requires in [Requires { placement: 1, fleet: 3 }, Requires { placement: 2, fleet: 2 }] {
-        let grant = request_with("er-1", "ws-1", "uid-1", State::Active, requires);
+    for requires in [requires(1, 3), requires(2, 2)] {
+        let grant = request_with("er-1", "ws-1", "uid-1", State::Active, requires.clone());
         let served = served([in_force(2, &[]), grant]);
         assert!(!has_grant(&served, "er-1"), "{requires:?}");
         assert_eq!(manifest(&served).requests.len(), 1, "it is listed all the same");
@@ -141,6 +144,20 @@ fn a_grant_that_the_fleet_part_calls_revoked_is_left_out_whatever_its_request_sa
     let grants = ["er-1", "er-2"].map(|name| request(name, "ws-1", "uid-1", State::Active));
     let served = served(grants.into_iter().chain([fleet_part(1, &[], &["er-1"])]));
     assert!(!has_grant(&served, "er-1") && has_grant(&served, "er-2"));
+}
+
+#[test]
+fn a_grant_is_served_where_an_agent_would_take_it_and_not_where_its_time_is_void() {
+    let beside = |object: &str, void_below| {
+        let body = FleetBody { object: uid(object), void_below, ..fleet_body(&[], &[]) };
+        Object::Fleet(FleetObject { fleet: fleet(), signed: Some(envelope(5, body)) })
+    };
+    let signed_beside = requires(1, 3);
+    let grant = || request_with("er-1", "ws-1", "uid-1", State::Active, signed_beside.clone());
+    let same = signed_beside.object.as_str();
+    for (object, void_below, serves) in [(same, 3, true), (same, 4, false), ("made-anew", 0, false)] {
+        assert_eq!(has_grant(&served([beside(object, void_below), grant()]), "er-1"), serves, "{object} {void_below}");
+    }
 }
 
 fn with_agent(agent: Option<Agent>) -> Object {

@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::prelude::*;
 use tidegate::gateway::Served;
 use tidegate::gateway::index::{EndpointKey, FleetObject, Index, Key, Kind, Object, RequestObject};
-use tidegate_core::grant::Requires;
 use tidegate_core::manifest::{MAX_REQUESTS, Manifest};
 use tidegate_core::name::Digest;
 use tidegate_core::part::Part;
@@ -14,7 +13,9 @@ use tidegate_core::policy::PolicyBody;
 use tidegate_core::state::State;
 use tidegate_core::wire::{Have, SnapshotBody};
 
-use crate::objects::{endpoint, envelope_in, fleet, fleet_body, in_force, part_names, policy, request, request_with};
+use crate::objects::{
+    endpoint, envelope_in, fleet, fleet_body, in_force, part_names, policy, request, request_with, requires,
+};
 
 const NAMES: [&str; 3] = ["ws-1", "ws-2", "ws-3"];
 
@@ -182,9 +183,8 @@ fn object() -> impl Strategy<Value = Object> {
             in_force(sequence, &NAMES.into_iter().zip(named).filter(|(_, named)| *named > 0).collect::<Vec<_>>())
         }),
         (name(), 1i64..4, team()).prop_map(|(name, generation, team)| policy(name, generation, team)),
-        (name(), name(), uid(), state, 1u64..4).prop_map(|(name, at, uid, state, fleet)| {
-            request_with(name, at, uid, state, Requires { placement: 1, fleet })
-        }),
+        (name(), name(), uid(), state, 1u64..4)
+            .prop_map(|(name, at, uid, state, fleet)| { request_with(name, at, uid, state, requires(1, fleet)) }),
     ]
 }
 

@@ -81,6 +81,13 @@ pub fn fleet_part(sequence: u64, policies: &[(&str, u64)], revoked: &[&str]) -> 
     Object::Fleet(FleetObject { fleet: fleet(), signed })
 }
 
+const FLEET_UID: &str = "fleet-object";
+
+/// The parts of these sequences, of the Fleet of [`fleet_body`].
+pub fn requires(placement: u64, fleet: u64) -> Requires {
+    Requires { placement, fleet, object: uid(FLEET_UID) }
+}
+
 /// The content of a fleet part.
 pub fn fleet_body(policies: &[(&str, u64)], revoked: &[&str]) -> FleetBody {
     let mut policies: Vec<PolicyInForce> = policies
@@ -93,7 +100,8 @@ pub fn fleet_body(policies: &[(&str, u64)], revoked: &[&str]) -> FleetBody {
         .map(|name| Revoked { request: uid(&format!("{name}-uid")), not_after: Instant::from_second(4_000_000_000) });
     FleetBody {
         freshness: Duration::from_secs(900),
-        void_before: Instant::from_second(0),
+        object: uid(FLEET_UID),
+        void_below: 0,
         policies,
         locked: Vec::new(),
         revoked: revoked.collect(),
@@ -146,7 +154,7 @@ pub fn policy_with(name: &str, generation: i64, team: &str, change: impl FnOnce(
 
 /// An ElevationRequest for alice on this endpoint; it carries a grant in every state, beside any parts.
 pub fn request(name: &str, endpoint: &str, endpoint_uid: &str, state: State) -> Object {
-    request_with(name, endpoint, endpoint_uid, state, Requires { placement: 1, fleet: 1 })
+    request_with(name, endpoint, endpoint_uid, state, requires(1, 1))
 }
 
 /// The same; the grant requires these parts.

@@ -6,7 +6,6 @@ use bytes::Bytes;
 use http::{HeaderMap, Request};
 use http_body_util::Full;
 use tidegate::gateway::index::Key;
-use tidegate_core::grant::Requires;
 use tidegate_core::manifest::etag;
 use tidegate_core::refusal::RefusalCode;
 use tidegate_core::state::State;
@@ -14,7 +13,9 @@ use tidegate_core::wire::{Have, Rejected, SnapshotBody};
 
 use crate::client::{Answer, Connection, Protocol, call, poll};
 use crate::gate::{Gate, SOON};
-use crate::objects::{endpoint, fleet, in_force, part_names, policy, request, request_with, unsigned_endpoint};
+use crate::objects::{
+    endpoint, fleet, in_force, part_names, policy, request, request_with, requires, unsigned_endpoint,
+};
 
 const HOLD: Duration = Duration::from_secs(55);
 const BOTH: [Protocol; 2] = [Protocol::Http1, Protocol::Http2];
@@ -270,7 +271,7 @@ async fn a_held_poll_wakes_when_the_fleet_part_is_signed_anew() {
 #[tokio::test]
 async fn a_held_poll_wakes_when_the_fleet_part_has_caught_up_with_a_grant() {
     let gate = gate().await;
-    let newer = Requires { placement: 1, fleet: 2 };
+    let newer = requires(1, 2);
     gate.served.apply(request_with("er-2", "ws-1", "uid-1", State::Active, newer));
     let answer = first(&gate).await;
     assert!(!part_names(&answer.json()["manifest"]).contains("grant/er-2-uid"), "an agent would refuse it");

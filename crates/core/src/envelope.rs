@@ -11,7 +11,7 @@ mod tests;
 
 use serde::{Deserialize, Serialize};
 
-pub use self::sign::{Issuer, SignError, Signed, sign, sign_if_changed, sign_next};
+pub use self::sign::{Issuer, SignError, Signed, sequence_after, sign, sign_if_changed, sign_next};
 use crate::key::SigningKey;
 use crate::keyring::{KeyRing, TrustedKey};
 use crate::name::Digest;

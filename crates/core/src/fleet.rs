@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::application::Blocklist;
 use crate::endpoint::{Endpoint, FleetAccount};
+use crate::grant::Requires;
 use crate::interval::{Instant, seconds};
 use crate::lock::{Effect, Lock};
 use crate::name::{Account, Identity, PolicyName, Uid};
@@ -48,9 +49,12 @@ pub struct FleetBody {
     /// How long after `issuedTime` this can be relied on, in seconds.
     #[serde(with = "seconds")]
     pub freshness: Duration,
-    /// Grants that were signed before this instant are void, whatever else is said: nobody knows any more which of them were revoked.
-    #[serde(rename = "voidBefore")]
-    pub void_before: Instant,
+    /// `metadata.uid` of the Fleet that this is said of. Grants that were signed beside another one's part are void, whatever else is
+    /// said: nobody knows any more which of them were revoked.
+    pub object: Uid,
+    /// Grants that were signed beside a part of a lower sequence are void: too many of them were revoked to be named.
+    #[serde(rename = "voidBelow")]
+    pub void_below: u64,
     /// The policies in force, sorted by uid. One that is not here, or at another sequence, is not.
     pub policies: Vec<PolicyInForce>,
     /// Whom a Lock stops now, in the order of the Locks' names.
@@ -115,6 +119,8 @@ pub struct FleetView<'a> {
     /// The previous part. What it called revoked stays so: the requests may be gone meanwhile. `None`: there is none that can be read,
     /// so every grant of before is void.
     pub previous: Option<&'a FleetBody>,
+    /// The sequence that the part will have, see [`crate::envelope::sequence_after`].
+    pub sequence: u64,
     /// What is over can be left out now: the part is signed anyway.
     pub prune: bool,
 }
@@ -133,10 +139,10 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// The part, as of `now`: the same whatever the order in which things are given.
+    /// The part of the Fleet of this uid, as of `now`: the same whatever the order in which things are given.
     #[must_use]
-    pub fn compile(&self, view: FleetView<'_>, now: Instant) -> FleetBody {
-        let (revoked, void_before) = revoked(&view, now);
+    pub fn compile(&self, object: &Uid, view: FleetView<'_>, now: Instant) -> FleetBody {
+        let (revoked, void_below) = revoked(&view, now);
         let FleetView { policies, locks, endpoints, .. } = view;
         let policies = latest(policies.into_iter().map(|PolicyInForce { uid, sequence }| (uid, sequence)));
         let mut ending: Vec<&Lock> =
@@ -144,7 +150,8 @@ impl Settings {
         ending.sort_by(|a, b| a.name.cmp(&b.name));
         FleetBody {
             freshness: self.freshness,
-            void_before,
+            object: object.clone(),
+            void_below,
             policies: policies.into_iter().map(|(uid, sequence)| PolicyInForce { uid, sequence }).collect(),
             locked: ending.into_iter().map(|lock| Locked::of(lock, endpoints)).collect(),
             revoked,
@@ -159,9 +166,10 @@ impl Settings {
     }
 }
 
-/// The grants to name, and before when every grant is void. Too many to name: what people gave back themselves goes first, as it is
-/// their own; then everything signed until now is void, which ends more than it should and never less.
-fn revoked(view: &FleetView<'_>, now: Instant) -> (Vec<Revoked>, Instant) {
+/// The grants to name, and below which sequence every grant is void. Too many to name: what people gave back themselves goes first, as
+/// it is their own; then everything signed beside an earlier part is void, which ends more than it should and never less. It goes by
+/// sequences and not by the time: a grant of the second in which this is signed may be of before or of after.
+fn revoked(view: &FleetView<'_>, now: Instant) -> (Vec<Revoked>, u64) {
     let pairs = |list: &[Revoked]| -> Vec<(Uid, Instant)> {
         list.iter().map(|Revoked { request, not_after }| (request.clone(), *not_after)).collect()
     };
@@ -171,15 +179,15 @@ fn revoked(view: &FleetView<'_>, now: Instant) -> (Vec<Revoked>, Instant) {
     let kept = before.into_iter().filter(|(uid, end)| stays(*end) && !given_back.contains_key(uid));
     let taken = pairs(&view.revoked).into_iter().filter(|(_, end)| now < *end);
     let mut named = latest(kept.chain(taken));
-    let void_before = view.previous.map_or(now, |previous| previous.void_before);
+    let void_below = view.previous.map_or(view.sequence, |previous| previous.void_below);
     if named.len() > MAX_REVOKED {
-        return (Vec::new(), now);
+        return (Vec::new(), view.sequence);
     }
     let mut own: Vec<(Uid, Instant)> = given_back.into_iter().filter(|(_, end)| now < *end).collect();
     own.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
     let room = MAX_REVOKED - named.len();
     named.extend(own.into_iter().take(room));
-    (named.into_iter().map(|(request, not_after)| Revoked { request, not_after }).collect(), void_before)
+    (named.into_iter().map(|(request, not_after)| Revoked { request, not_after }).collect(), void_below)
 }
 
 /// Each uid once, with the greatest of its values.
@@ -202,6 +210,12 @@ impl FleetBody {
     pub fn sequence_of(&self, policy: &Uid) -> Option<u64> {
         let found = self.policies.binary_search_by(|named| named.uid.cmp(policy)).ok()?;
         self.policies.get(found).map(|named| named.sequence)
+    }
+
+    /// Is a grant that was signed beside these parts void, whichever it is? Not asked of a part that is older than it requires.
+    #[must_use]
+    pub fn is_void(&self, requires: &Requires) -> bool {
+        requires.object != self.object || requires.fleet < self.void_below
     }
 
     /// Did this grant end before its time?

@@ -70,14 +70,16 @@ pub struct GrantedRequest {
     pub ticket: String,
 }
 
-/// Sequences of the parts that were in force when a grant was signed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+/// The parts that were in force when a grant was signed, by their sequences.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Requires {
     /// Of the endpoint's placement.
     pub placement: u64,
     /// Of the fleet part.
     pub fleet: u64,
+    /// [`crate::fleet::FleetBody::object`] of that fleet part.
+    pub object: Uid,
 }
 
 impl Body for GrantBody {

@@ -75,11 +75,12 @@ pub enum PartError {
 }
 
 /// The sequence of a new signature: `max(previous + 1, milliseconds since 1970)`, so that it also rises after a restore of the
-/// cluster from a backup.
+/// cluster from a backup. An object without a previous one begins a second ahead, above everything that was signed in this second for
+/// one that is gone and stood in its place.
 #[must_use]
 pub fn next_sequence(previous: Option<u64>, now: Instant) -> u64 {
     let clock = u64::try_from(now.as_second().saturating_mul(1000)).unwrap_or(0);
-    previous.map_or(clock, |p| clock.max(p.saturating_add(1)))
+    previous.map_or(clock.saturating_add(1000), |p| clock.max(p.saturating_add(1)))
 }
 
 impl<B: Body> Part<B> {

@@ -5,6 +5,7 @@ use std::fmt;
 
 use crate::elevation::Elevation;
 use crate::endpoint::Agent;
+use crate::fleet::FleetBody;
 use crate::grant::GrantBody;
 use crate::name::EndpointRef;
 use crate::placement::PlacementBody;
@@ -28,6 +29,17 @@ pub enum Withheld {
     },
     /// The agent cannot do this (a word of [`crate::elevation::capability`]).
     Incapable(&'static str),
+}
+
+/// Why a grant is not in force beside a placement and a fleet part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NotInForce {
+    /// One of them is older than those it was signed beside: what speaks against it may be missing.
+    TooEarly,
+    /// The fleet part calls every grant of its time void.
+    Void,
+    /// The fleet part calls it revoked.
+    Revoked,
 }
 
 /// Does the endpoint of this placement receive this policy, as far as names and labels say? Which accounts the policy
@@ -69,6 +81,31 @@ pub fn withheld(targets: &Targets, elevation: &Elevation, agent: Option<&Agent>)
 #[must_use]
 pub fn is_for(endpoint: &EndpointRef, grant: &GrantBody) -> bool {
     grant.endpoint == *endpoint
+}
+
+/// Is the grant out of force beside a placement of this sequence and this fleet part, of this sequence?
+#[must_use]
+pub fn not_in_force(grant: &GrantBody, placement: u64, fleet: (u64, &FleetBody)) -> Option<NotInForce> {
+    let (requires, (sequence, fleet)) = (&grant.requires, fleet);
+    if placement < requires.placement || sequence < requires.fleet {
+        Some(NotInForce::TooEarly)
+    } else if fleet.is_void(requires) {
+        Some(NotInForce::Void)
+    } else if fleet.is_revoked(&grant.request.uid) {
+        Some(NotInForce::Revoked)
+    } else {
+        None
+    }
+}
+
+impl fmt::Display for NotInForce {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::TooEarly => "it requires a newer placement or fleet part",
+            Self::Void => "the fleet part calls every grant of its time void",
+            Self::Revoked => "the fleet part calls it revoked",
+        })
+    }
 }
 
 impl fmt::Display for Withheld {

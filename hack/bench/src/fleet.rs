@@ -123,18 +123,19 @@ pub fn policy(number: usize, endpoints: &Value, rules: impl Iterator<Item = usiz
 const HOUR: Duration = Duration::from_secs(3600);
 
 /// The fleet part that names these policies.
-pub fn fleet_part(policies: &[Policy]) -> FleetBody {
+pub fn fleet_part(policies: &[Policy]) -> anyhow::Result<FleetBody> {
     let mut in_force: Vec<_> =
         policies.iter().map(|policy| PolicyInForce { uid: policy.reference.uid.clone(), sequence: 5 }).collect();
     in_force.sort();
-    FleetBody {
+    Ok(FleetBody {
         freshness: HOUR,
-        void_before: Instant::from_second(0),
+        object: "0b7c1d5e-0000-4000-8000-0000000000fe".parse()?,
+        void_below: 0,
         policies: in_force,
         locked: Vec::new(),
         revoked: Vec::new(),
         blocklists: Vec::new(),
-    }
+    })
 }
 
 /// A part, signed.
@@ -150,7 +151,7 @@ pub fn snapshot(rules: usize) -> anyhow::Result<Snapshot> {
     let policies: Vec<Policy> = policies.collect::<Result<_, _>>()?;
     let mut parts: Vec<(PartName, Envelope)> = vec![
         (PartName::Placement, signed(placement(0)?, &key)?.envelope),
-        (PartName::Fleet, signed(fleet_part(&policies), &key)?.envelope),
+        (PartName::Fleet, signed(fleet_part(&policies)?, &key)?.envelope),
     ];
     for policy in &policies {
         parts.push((PartName::Policy(policy.reference.uid.clone()), signed(policy.compile(), &key)?.envelope));

@@ -120,7 +120,7 @@ fn index(size: usize) -> anyhow::Result<(Index, Vec<EndpointKey>)> {
     let mut index = Index::default();
     index.apply(Object::Fleet(FleetObject {
         fleet: fleet.clone(),
-        signed: Some(signed(fleet_part(&policies), &key)?.envelope),
+        signed: Some(signed(fleet_part(&policies)?, &key)?.envelope),
     }));
     for policy in &policies {
         index.apply(Object::Policy(PolicyObject {

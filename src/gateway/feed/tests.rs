@@ -47,7 +47,8 @@ async fn with_fleet(served: &Served, readiness: &Readiness) {
     let (policies, locked, revoked, blocklists) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let body = FleetBody {
         freshness: Duration::from_secs(900),
-        void_before: Instant::from_second(0),
+        object: "uid-f".parse().unwrap(),
+        void_below: 0,
         policies,
         locked,
         revoked,

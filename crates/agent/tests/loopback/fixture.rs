@@ -17,7 +17,7 @@ use tidegate_core::interval::{Instant, Interval};
 use tidegate_core::key::SigningKey;
 use tidegate_core::keyring::TrustedKey;
 use tidegate_core::manifest::{Manifest, PartEntry, PartName, RequestSummary, etag};
-use tidegate_core::name::{Digest, EndpointRef, FleetRef, Named};
+use tidegate_core::name::{Digest, EndpointRef, FleetRef, Named, Uid};
 use tidegate_core::part::{Body, Header, PartKind, SCHEMA};
 use tidegate_core::placement::{PlacedAccount, PlacementBody};
 use tidegate_core::policy::{PolicyBody, PolicyRef};
@@ -159,11 +159,17 @@ impl Controller {
     }
 }
 
+/// The uid of the Fleet that parts are signed for.
+pub fn fleet_object() -> Uid {
+    "fleet-object".parse().unwrap()
+}
+
 /// Policy `window-uid` is in force at sequence 1, and nothing speaks against anything.
 pub fn fleet_body() -> FleetBody {
     FleetBody {
         freshness: FRESHNESS,
-        void_before: Instant::from_second(0),
+        object: fleet_object(),
+        void_below: 0,
         policies: in_force(1),
         locked: Vec::new(),
         revoked: Vec::new(),
@@ -204,7 +210,7 @@ pub fn grant(request: &str, interval: Interval) -> GrantBody {
         not_after: interval.end,
         reminders: Vec::new(),
         offline_tolerance: TOLERANCE,
-        requires: Requires { placement: 1, fleet: 1 },
+        requires: Requires { placement: 1, fleet: 1, object: fleet_object() },
     }
 }
 

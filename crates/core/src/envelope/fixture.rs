@@ -34,6 +34,7 @@ pub(crate) const POLICY_UID: &str = "0b7c1d5e-0000-4000-8000-000000000002";
 pub(crate) const WINDOW_UID: &str = "0b7c1d5e-0000-4000-8000-000000000003";
 pub(crate) const FIXED_UID: &str = "0b7c1d5e-0000-4000-8000-000000000005";
 pub(crate) const RECURRING_UID: &str = "0b7c1d5e-0000-4000-8000-000000000006";
+pub(crate) const FLEET_UID: &str = "0b7c1d5e-0000-4000-8000-000000000007";
 pub(crate) const REQUEST_UID: &str = "0b7c1d5e-0000-4000-8000-000000000004";
 
 /// 2026-11-22T10:00:00Z and `seconds` later.
@@ -131,7 +132,8 @@ pub(crate) fn fleet_part() -> FleetBody {
     let in_force = |text: &str| PolicyInForce { uid: uid(text), sequence: 5 };
     FleetBody {
         freshness: Duration::from_secs(900),
-        void_before: at(0),
+        object: uid(FLEET_UID),
+        void_below: 0,
         policies: vec![in_force(POLICY_UID), in_force(WINDOW_UID)],
         locked: Vec::new(),
         revoked: Vec::new(),
@@ -272,6 +274,11 @@ fn of_json<T: DeserializeOwned>(value: Value) -> T {
     serde_json::from_value(value).unwrap()
 }
 
+/// The parts of these sequences, of the Fleet of [`fleet_part`].
+pub(crate) fn requires(placement: u64, fleet: u64) -> Requires {
+    Requires { placement, fleet, object: uid(FLEET_UID) }
+}
+
 /// Alice's grant, from [`at`]`(10)` to [`at`]`(20)`.
 pub(crate) fn grant() -> GrantBody {
     GrantBody {
@@ -294,7 +301,7 @@ pub(crate) fn grant() -> GrantBody {
         not_after: at(20),
         reminders: vec![Duration::from_secs(300), Duration::from_secs(60)],
         offline_tolerance: Duration::from_secs(86_400),
-        requires: Requires { placement: 5, fleet: 5 },
+        requires: requires(5, 5),
     }
 }
 

@@ -91,7 +91,7 @@ pub fn sign_next<B: Body>(
     now: Instant,
 ) -> Result<Signed, SignError> {
     let stored = previous.map(stored_sequence::<B>);
-    let latest = next_sequence(None, now.plus(MAX_AHEAD));
+    let latest = next_sequence(Some(0), now.plus(MAX_AHEAD));
     if let Some(stored) = stored.filter(|stored| *stored > latest) {
         return Err(SignError::SequenceAhead { stored });
     }
@@ -99,10 +99,16 @@ pub fn sign_next<B: Body>(
         schema: SCHEMA,
         trust_domain: issuer.trust_domain.to_owned(),
         fleet: issuer.fleet.clone(),
-        sequence: next_sequence(stored, now),
+        sequence: sequence_after::<B>(previous, now),
         issued_time: now,
     };
     Ok(sign(body, header, issuer.key)?)
+}
+
+/// The sequence of what is signed now after this.
+#[must_use]
+pub fn sequence_after<B: Body>(previous: Option<&Signed>, now: Instant) -> u64 {
+    next_sequence(previous.map(stored_sequence::<B>), now)
 }
 
 fn says_already<B: Body + PartialEq>(signed: &Signed, body: &B, issuer: Issuer<'_>) -> bool {

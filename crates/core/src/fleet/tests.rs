@@ -12,6 +12,11 @@ fn settings() -> Settings {
     Settings::default()
 }
 
+/// The Fleet that everything here is said of.
+fn object() -> Uid {
+    uid("fleet-object")
+}
+
 fn lock(name: &str, effect: Effect, target: LockTarget) -> Lock {
     Lock { name: name.parse().unwrap(), target, effect, message: format!("because of {name}"), expires_at: None }
 }
@@ -49,7 +54,7 @@ fn revoked(request: &str, until: i64) -> Revoked {
 }
 
 fn locked_at(locks: &[Lock], second: i64) -> Vec<String> {
-    let body = settings().compile(FleetView { locks, ..FleetView::default() }, at(second));
+    let body = settings().compile(&object(), FleetView { locks, ..FleetView::default() }, at(second));
     body.locked.into_iter().map(|locked| locked.message).collect()
 }
 
@@ -58,7 +63,7 @@ fn locked_at(locks: &[Lock], second: i64) -> Vec<String> {
 #[test]
 fn policies_are_found_by_uid_and_hold_at_their_sequence_only() {
     let policies = vec![in_force("c", 3), in_force("a", 1), in_force("b", 2)];
-    let body = settings().compile(FleetView { policies, ..FleetView::default() }, at(0));
+    let body = settings().compile(&object(), FleetView { policies, ..FleetView::default() }, at(0));
     assert_eq!(body.policies, [in_force("a", 1), in_force("b", 2), in_force("c", 3)]);
     for (policy, sequence) in [("a", Some(1)), ("b", Some(2)), ("c", Some(3)), ("d", None), ("", None)] {
         let found = policy.parse().ok().and_then(|policy| body.sequence_of(&policy));
@@ -76,7 +81,7 @@ fn settings_are_taken_over() {
         blocklists: fixture::full_fleet_part().blocklists,
         ..Settings::default()
     };
-    let body = settings.compile(FleetView::default(), at(0));
+    let body = settings.compile(&object(), FleetView::default(), at(0));
     assert_eq!((body.freshness, body.blocklists), (settings.freshness, settings.blocklists));
     assert_eq!((body.policies, body.locked, body.revoked), (vec![], vec![], vec![]));
 }
@@ -97,7 +102,11 @@ fn a_lock_of_people_names_their_accounts_on_every_endpoint_and_not_the_people() 
         endpoint("ws-3", &[("bob", &["bob@corp"]), ("alice", &[])]),
     ];
     let locks = [ending("stolen", identities(&["alice-admin@corp", "nobody@corp"]))];
-    let body = settings().compile(FleetView { locks: &locks, endpoints: &endpoints, ..FleetView::default() }, at(0));
+    let body = settings().compile(
+        &object(),
+        FleetView { locks: &locks, endpoints: &endpoints, ..FleetView::default() },
+        at(0),
+    );
     let accounts = |names: &[&str]| names.iter().map(|name| name.parse().unwrap()).collect::<BTreeSet<Account>>();
     let expected = [(uid("uid-ws-1"), accounts(&["alice"])), (uid("uid-ws-2"), accounts(&["al", "shared"]))];
     assert_eq!(body.locked[0].accounts, Some(expected.into()));
@@ -108,7 +117,11 @@ fn a_lock_of_people_names_their_accounts_on_every_endpoint_and_not_the_people() 
 fn a_lock_of_people_without_an_account_stops_nobody_and_one_of_nobody_in_particular_stops_all() {
     let endpoints = [endpoint("ws-1", &[("alice", &["alice@corp"])])];
     let locks = [ending("everybody", LockTarget::default()), ending("stranger", identities(&["stranger@corp"]))];
-    let body = settings().compile(FleetView { locks: &locks, endpoints: &endpoints, ..FleetView::default() }, at(0));
+    let body = settings().compile(
+        &object(),
+        FleetView { locks: &locks, endpoints: &endpoints, ..FleetView::default() },
+        at(0),
+    );
     assert_eq!(body.locked.iter().map(|locked| locked.accounts.clone()).collect::<Vec<_>>(), [None, Some([].into())]);
     let mut placement = endpoints[0].placement();
     let (alice, policy) = ("alice".parse().unwrap(), "dev-tools".parse().unwrap());
@@ -128,7 +141,7 @@ fn a_lock_keeps_its_endpoints_policies_and_message() {
         ..LockTarget::default()
     };
     let locks = [ending("stolen", target.clone())];
-    let body = settings().compile(FleetView { locks: &locks, ..FleetView::default() }, at(0));
+    let body = settings().compile(&object(), FleetView { locks: &locks, ..FleetView::default() }, at(0));
     let LockTarget { endpoints, policies, .. } = target;
     assert_eq!(body.locked, [Locked { endpoints, accounts: None, policies, message: "because of stolen".to_owned() }]);
 }
@@ -159,7 +172,11 @@ fn a_revoked_grant_is_carried_over_until_it_would_have_ended_and_left_out_when_t
     for (second, prune, carried) in
         [(0, false, true), (9, true, true), (10, false, true), (10, true, false), (11, true, false)]
     {
-        let body = settings().compile(FleetView { previous: Some(&before), prune, ..FleetView::default() }, at(second));
+        let body = settings().compile(
+            &object(),
+            FleetView { previous: Some(&before), prune, ..FleetView::default() },
+            at(second),
+        );
         assert_eq!(body.is_revoked(&uid("r-1")), carried, "{second}: the request itself is gone");
         assert!(!body.is_revoked(&uid("r-2")));
     }
@@ -167,10 +184,16 @@ fn a_revoked_grant_is_carried_over_until_it_would_have_ended_and_left_out_when_t
 
 #[test]
 fn without_a_previous_part_every_grant_of_before_is_void_and_that_is_carried_over() {
-    let first = settings().compile(FleetView::default(), at(100));
-    assert_eq!(first.void_before, at(100));
-    let next = settings().compile(FleetView { previous: Some(&first), ..FleetView::default() }, at(200));
-    assert_eq!(next.void_before, at(100));
+    let first = settings().compile(&object(), FleetView { sequence: 7, ..FleetView::default() }, at(100));
+    let next = FleetView { previous: Some(&first), sequence: 8, ..FleetView::default() };
+    let next = settings().compile(&object(), next, at(200));
+    let signed_beside = |sequence, object: Uid| Requires { placement: 1, fleet: sequence, object };
+    for part in [first, next] {
+        for (sequence, void) in [(0, true), (6, true), (7, false), (8, false)] {
+            assert_eq!(part.is_void(&signed_beside(sequence, object())), void, "{sequence}");
+            assert!(part.is_void(&signed_beside(sequence, uid("deleted"))), "a Fleet that is gone");
+        }
+    }
 }
 
 #[test]
@@ -181,13 +204,17 @@ fn too_many_to_name_first_leaves_out_what_people_gave_back_and_then_voids_all() 
     let before = previous(Vec::new());
     let body = |taken: usize, given_back: usize| {
         let (revoked, given_back) = (many("r", taken), many("g", given_back));
-        settings().compile(FleetView { revoked, given_back, previous: Some(&before), ..FleetView::default() }, at(7))
+        settings().compile(
+            &object(),
+            FleetView { revoked, given_back, previous: Some(&before), sequence: 9, ..FleetView::default() },
+            at(7),
+        )
     };
     let full = body(MAX_REVOKED - 1, 5);
-    assert_eq!((full.revoked.len(), full.void_before), (MAX_REVOKED, before.void_before));
+    assert_eq!((full.revoked.len(), full.void_below), (MAX_REVOKED, before.void_below));
     assert!(full.is_revoked(&uid(&format!("r-{}", MAX_REVOKED - 2))), "what was taken away is named");
     let over = body(MAX_REVOKED + 1, 0);
-    assert_eq!((over.revoked.len(), over.void_before), (0, at(7)));
+    assert_eq!((over.revoked.len(), over.void_below), (0, 9));
     let bytes = serde_json::to_vec(&full).unwrap().len();
     assert!(bytes < crate::policy::MAX_COMPILED, "{bytes}");
 }
@@ -197,7 +224,7 @@ fn what_was_given_back_is_not_carried_over_as_taken_away() {
     let before = previous(vec![revoked("r-1", 50)]);
     let given_back = vec![revoked("r-1", 50)];
     let view = FleetView { given_back, previous: Some(&before), ..FleetView::default() };
-    assert_eq!(settings().compile(view, at(7)).revoked, [revoked("r-1", 50)]);
+    assert_eq!(settings().compile(&object(), view, at(7)).revoked, [revoked("r-1", 50)]);
 }
 
 #[test]
@@ -209,7 +236,7 @@ fn what_is_named_twice_is_in_it_once_with_the_later_end_and_version() {
         policies: vec![in_force("a", 2), in_force("a", 1)],
         ..FleetView::default()
     };
-    let body = settings().compile(view, at(0));
+    let body = settings().compile(&object(), view, at(0));
     assert_eq!(body.revoked, [revoked("r-1", 20), revoked("r-2", 5)]);
     assert_eq!(body.policies, [in_force("a", 2)]);
 }
@@ -244,7 +271,7 @@ fn a_lock_on_very_many_endpoints_names_the_accounts_everywhere() {
         (0..=MAX_LOCKED_ENDPOINTS).map(|n| endpoint(&format!("ws-{n}"), &[("eve", &["eve@corp"])])).collect();
     let locks = [ending("eve", identities(&["eve@corp"]))];
     let stopped = |endpoints: &[Endpoint]| {
-        let body = settings().compile(FleetView { locks: &locks, endpoints, ..FleetView::default() }, at(0));
+        let body = settings().compile(&object(), FleetView { locks: &locks, endpoints, ..FleetView::default() }, at(0));
         let (eve, bob) = ("eve".parse().unwrap(), "bob".parse().unwrap());
         let on = endpoint("elsewhere", &[]).placement();
         let policy = "dev-tools".parse().unwrap();
@@ -307,7 +334,7 @@ proptest! {
             revoked: one,
             ..FleetView::default()
         };
-        let body = settings().compile(view, at(second));
+        let body = settings().compile(&object(), view, at(second));
         let view = FleetView {
             policies: policies.1,
             locks: &locks.1,
@@ -316,7 +343,7 @@ proptest! {
             revoked: other,
             ..FleetView::default()
         };
-        prop_assert_eq!(&body, &settings().compile(view, at(second)));
+        prop_assert_eq!(&body, &settings().compile(&object(), view, at(second)));
         prop_assert!(body.policies.is_sorted_by(|a, b| a.uid < b.uid), "each uid once");
         prop_assert!(body.revoked.is_sorted_by(|a, b| a.request < b.request), "each uid once");
         prop_assert!(body.revoked.iter().all(|revoked| at(second) < revoked.not_after));

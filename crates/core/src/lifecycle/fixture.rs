@@ -7,7 +7,7 @@ use crate::access::{Access, DurationRule, ReasonRule, Terms, TicketRule};
 use crate::approval::rule::{ApprovalRules, Stage};
 use crate::endpoint::{AccountEntry, Endpoint};
 use crate::envelope::fixture;
-use crate::grant::{GrantBody, Requires};
+use crate::grant::GrantBody;
 use crate::guard::Guard;
 use crate::interval::{Instant, parse_duration};
 use crate::ledger::OpenRequests;
@@ -112,7 +112,7 @@ impl World {
             request,
             policy: Lookup::Found(policy()),
             endpoint: Lookup::Found(endpoint()),
-            fleet: Fleet { requires: Some(Requires { placement: 5, fleet: 5 }), ..Fleet::default() },
+            fleet: Fleet { requires: Some(fixture::requires(5, 5)), ..Fleet::default() },
             open: OpenRequests::default(),
             guard: Guard::Passed,
             events: Vec::new(),

@@ -272,7 +272,10 @@ proptest! {
     ) {
         let next = next_sequence(previous, Instant::from_second(second));
         prop_assert!(previous.is_none_or(|p| next > p || p == u64::MAX));
-        prop_assert!(next >= u64::try_from(second).unwrap() * 1000);
+        let clock = u64::try_from(second).unwrap() * 1000;
+        prop_assert!(next >= clock);
+        // One that is signed for the first time is above whatever was signed a thousand times in this second for another.
+        prop_assert!(previous.is_some() || next > (0..999).fold(clock, |before, _| next_sequence(Some(before), Instant::from_second(second))));
     }
 
     #[test]

@@ -278,21 +278,16 @@ fn usable_policy(part: &Part<PolicyBody>, fleet: Option<&Part<FleetBody>>, me: &
     }
 }
 
-/// A grant counts unless it was revoked, and only beside parts that are at least as new as when it was signed.
+/// A grant counts unless it was revoked or is void, and only beside parts that are at least as new as when it was signed.
 fn usable_grant(part: &Part<GrantBody>, snapshot: &Snapshot, me: &Me) -> Result<(), NotUsable> {
     let grant = &part.body;
-    let not_in_force = |message: &str| Err((RefusalCode::NotInForce, message.to_owned()));
+    let not_in_force = |message: String| Err((RefusalCode::NotInForce, message));
     let Some((placement, fleet)) = snapshot.placement.as_ref().zip(snapshot.fleet.as_ref()) else {
-        return not_in_force("there is no placement or no fleet part beside it");
+        return not_in_force("there is no placement or no fleet part beside it".to_owned());
     };
-    if placement.header.sequence < grant.requires.placement || fleet.header.sequence < grant.requires.fleet {
-        return not_in_force("it requires a newer placement or fleet part");
-    }
-    if part.header.issued_time < fleet.body.void_before {
-        return not_in_force("the fleet part calls every grant of its time void");
-    }
-    if fleet.body.is_revoked(&grant.request.uid) {
-        return not_in_force("the fleet part calls it revoked");
+    let beside = (fleet.header.sequence, &fleet.body);
+    if let Some(why) = select::not_in_force(grant, placement.header.sequence, beside) {
+        return not_in_force(why.to_string());
     }
     match grant.elevation.needs().into_iter().find(|word| !me.agent.capabilities.contains(*word)) {
         None => Ok(()),

@@ -164,7 +164,7 @@ impl Judgement<'_> {
             not_after: interval.end,
             reminders: policy.rules.reminders.clone(),
             offline_tolerance: policy.rules.offline_tolerance,
-            requires: fleet.requires?,
+            requires: fleet.requires.clone()?,
         })
     }
 }

@@ -82,9 +82,9 @@ fn a_grant_requires_the_parts_that_were_in_force_and_waits_for_them() {
     world.decide("bob@corp approve");
     assert_eq!(world.step(10), State::Scheduled, "approved, and nothing to deliver it with");
     assert!(world.signed.is_empty());
-    world.fleet.requires = Some(Requires { placement: 7, fleet: 9 });
+    world.fleet.requires = Some(crate::envelope::fixture::requires(7, 9));
     assert_eq!(world.step(20), State::Active);
-    assert_eq!(world.signed[0].requires, Requires { placement: 7, fleet: 9 });
+    assert_eq!(world.signed[0].requires, crate::envelope::fixture::requires(7, 9));
     assert_eq!(world.signed[0].not_before, at(10), "the interval stays where it was");
 }
 

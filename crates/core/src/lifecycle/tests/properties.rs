@@ -143,7 +143,7 @@ fn happen(world: &mut World, happening: &Happening) {
             world.endpoint = self::world(&Start { start: None, stages: &[], rule: None }).endpoint
         }
         Happening::Endpoint(false) => world.endpoint = Lookup::Unreadable("spec".into()),
-        Happening::Fleet(signed) => world.fleet.requires = signed.then_some(Requires { placement: 5, fleet: 5 }),
+        Happening::Fleet(signed) => world.fleet.requires = signed.then_some(crate::envelope::fixture::requires(5, 5)),
     }
 }
 

@@ -92,7 +92,7 @@ fn a_revoked_grant_is_not_in_force_though_it_is_kept_in() {
 #[test]
 fn a_grant_wants_parts_that_are_as_new_as_when_it_was_signed() {
     for (placement, fleet, used) in [(5, 5, true), (0, 0, true), (6, 5, false), (5, 6, false)] {
-        let grant = GrantBody { requires: Requires { placement, fleet }, ..fixture::grant() };
+        let grant = GrantBody { requires: fixture::requires(placement, fleet), ..fixture::grant() };
         let accepted = accept_first(&with(grant_name(), signed(grant, 5))).unwrap();
         let expected = (!used).then(|| (grant_name(), RefusalCode::NotInForce));
         assert_eq!(codes(&accepted), Vec::from_iter(expected), "{placement} {fleet}");
@@ -100,6 +100,36 @@ fn a_grant_wants_parts_that_are_as_new_as_when_it_was_signed() {
     }
     let without_placement = accept_first(&without(&PartName::Placement)).unwrap();
     assert_eq!(codes(&without_placement), [(grant_name(), RefusalCode::NotInForce)]);
+}
+
+#[test]
+fn a_grant_of_before_is_void_and_one_of_after_is_in_force_though_both_are_of_the_same_second() {
+    // Everything here is issued at the same instant: what tells them apart is beside which part each was signed.
+    let fleet = |object: &str, void_below| FleetBody { object: uid(object), void_below, ..fixture::fleet_part() };
+    let grant = |object: &str, fleet| GrantBody {
+        requires: Requires { object: uid(object), ..fixture::requires(5, fleet) },
+        ..fixture::grant()
+    };
+    let same = fixture::FLEET_UID;
+    for (what, object, signed_beside, used) in [
+        ("the part before the one that voids", same, 5, false),
+        ("the part that voids", same, 6, true),
+        ("a part of the Fleet that was deleted", "deleted", 6, false),
+    ] {
+        let parts = replaced(
+            with(PartName::Fleet, signed(fleet(same, 6), 6)),
+            grant_name(),
+            signed(grant(object, signed_beside), 5),
+        );
+        let first = accept_first(&parts).unwrap();
+        assert_eq!(first.snapshot.grants.is_empty(), !used, "{what}");
+        assert_eq!(codes(&first), Vec::from_iter((!used).then(|| (grant_name(), RefusalCode::NotInForce))), "{what}");
+    }
+    for anew in [fleet(same, 6), fleet("made-anew", 0)] {
+        let next = accept_next(Some(&good()), &with(PartName::Fleet, signed(anew, 6))).unwrap();
+        assert_eq!(next.refused[0].message, "the fleet part calls every grant of its time void");
+        assert_eq!(right_names(&next.snapshot, 15), ["alice: night-maintenance"], "what was in use ends");
+    }
 }
 
 #[test]

@@ -8,30 +8,43 @@ use proptest::prelude::*;
 use super::super::*;
 use crate::access::Access;
 use crate::fleet::{Locked, Revoked};
-use crate::grant::Requires;
 
 const OTHER_REQUEST: &str = "other-request";
 const FIRST: u64 = 5;
 
-/// What fleet parts 5 to 11 say, as a table: the versions in force of dev-tools and night-maintenance, the account and the
-/// policy that are locked, and whether the first request is revoked.
+/// What fleet parts 5 to 13 say, as a table: the versions in force of dev-tools and night-maintenance, the account and the
+/// policy that are locked, whether the first request is revoked, and which time of grants is void.
 #[rustfmt::skip]
-const SAYS: [(u64, Option<u64>, &str, &str, bool); 7] = [
-    (5, Some(5), "",      "",                  false),
-    (5, Some(6), "",      "",                  false),
-    (5, None,    "",      "",                  false),
-    (6, Some(6), "alice", "",                  false),
-    (6, Some(6), "",      "dev-tools",         true),
-    (6, Some(7), "",      "night-maintenance", true),
-    (6, Some(7), "",      "",                  true),
+const SAYS: [Says; 9] = [
+    (5, Some(5), "",      "",                  false, Void::None),
+    (5, Some(6), "",      "",                  false, Void::None),
+    (5, None,    "",      "",                  false, Void::None),
+    (6, Some(6), "alice", "",                  false, Void::Below(7)),
+    (6, Some(6), "",      "dev-tools",         true,  Void::Below(7)),
+    (6, Some(7), "",      "",                  false, Void::Below(9)),
+    (6, Some(7), "",      "",                  false, Void::OfAnother),
+    (6, Some(7), "",      "night-maintenance", true,  Void::Below(7)),
+    (6, Some(7), "",      "",                  true,  Void::Below(7)),
 ];
+
+type Says = (u64, Option<u64>, &'static str, &'static str, bool, Void);
+
+/// The first grant requires fleet part 5, the other one 8.
+#[derive(Debug, Clone, Copy)]
+enum Void {
+    None,
+    Below(u64),
+    /// The part is that of a Fleet made anew.
+    OfAnother,
+}
+
 /// Whom the versions 5 to 7 of night-maintenance reach.
 const REACHES: [&[&str]; 3] = [&["alice", "bob"], &["alice"], &["bob"]];
 /// The accounts in placements 5 and 6.
 const PLACED: [&[&str]; 2] = [&["alice", "bob"], &["bob"]];
 
 fn fleet_part(index: usize) -> FleetBody {
-    let (policy, window, account, locked_policy, revoked) = SAYS[index];
+    let (policy, window, account, locked_policy, revoked, void) = SAYS[index];
     let mut named = vec![(POLICY_UID, policy)];
     named.extend(window.map(|window| (WINDOW_UID, window)));
     let account = account.parse().ok().map(|account| [(fixture::endpoint().uid, [account].into())].into());
@@ -43,7 +56,18 @@ fn fleet_part(index: usize) -> FleetBody {
         message: String::new(),
     });
     let revoked = revoked.then(|| Revoked { request: uid(REQUEST_UID), not_after: at(200) });
-    FleetBody { locked: locked.into_iter().collect(), revoked: revoked.into_iter().collect(), ..naming(&named) }
+    let (object, void_below) = match void {
+        Void::None => (fixture::FLEET_UID, 0),
+        Void::Below(sequence) => (fixture::FLEET_UID, sequence),
+        Void::OfAnother => ("made-anew", 0),
+    };
+    FleetBody {
+        locked: locked.into_iter().collect(),
+        revoked: revoked.into_iter().collect(),
+        object: uid(object),
+        void_below,
+        ..naming(&named)
+    }
 }
 
 /// Version `index` of part `slot`: placement, fleet, two policies, two grants.
@@ -72,7 +96,7 @@ fn part(slot: usize, index: usize) -> (PartName, Signed) {
             let mut body = GrantBody { not_before: at(0), not_after: at(200), ..fixture::grant() };
             body.request.uid = uid(OTHER_REQUEST);
             body.account = "bob".parse().unwrap();
-            body.requires = Requires { placement: 6, fleet: 8 };
+            body.requires = fixture::requires(6, 8);
             (PartName::Grant(uid(OTHER_REQUEST)), signed(body, sequence))
         }
     }
@@ -111,7 +135,12 @@ fn serve((versions, broken): &Manifested) -> (Parts, Option<u64>) {
 /// Does the table say that fleet part `sequence` forbids this right of `snapshot`?
 fn forbids(sequence: u64, right: &Right, snapshot: &Snapshot) -> Option<&'static str> {
     let index = |sequence: u64| usize::try_from(sequence - FIRST).unwrap();
-    let (_, window, account, policy, revoked) = SAYS[index(sequence)];
+    let (_, window, account, policy, revoked, void) = SAYS[index(sequence)];
+    let is_void = |requires: u64| match void {
+        Void::None => false,
+        Void::Below(sequence) => requires < sequence,
+        Void::OfAnother => true,
+    };
     let placed = snapshot.placement.as_ref().map(|placement| placement.header.sequence).unwrap();
     let name = match &right.source {
         RightSource::Grant { policy, .. } | RightSource::Policy { policy, .. } => policy.as_str(),
@@ -120,7 +149,10 @@ fn forbids(sequence: u64, right: &Right, snapshot: &Snapshot) -> Option<&'static
         return Some("locked");
     }
     match &right.source {
-        RightSource::Grant { request, .. } if request.uid == uid(REQUEST_UID) => revoked.then_some("revoked"),
+        RightSource::Grant { request, .. } if request.uid == uid(REQUEST_UID) => {
+            (revoked || is_void(5)).then_some("revoked or void")
+        }
+        RightSource::Grant { .. } if is_void(8) => Some("void"),
         RightSource::Grant { .. } => (placed < 6 || sequence < 8).then_some("required parts are missing"),
         RightSource::Policy { uid, .. } => {
             let used = snapshot.policies[uid].header.sequence;

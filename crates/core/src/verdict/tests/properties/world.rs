@@ -303,7 +303,6 @@ pub(super) fn world() -> impl Strategy<Value = World> {
         placement: fixture::placement(),
         fleet: FleetBody {
             freshness: Duration::from_secs(30),
-            void_before: Instant::from_second(0),
             blocklists: one.into_iter().chain(two).collect(),
             locked,
             ..fixture::fleet_part()
