@@ -112,11 +112,17 @@ impl KeyStore {
     /// # Errors
     /// See [`KeysError`].
     pub async fn ensure(&self, now: Instant) -> Result<Keys, KeysError> {
-        let authority = self.authority(now).await?;
-        let signing = self.signing().await?;
-        let keys = Keys { signing, authority };
-        self.refresh(&keys, now).await?;
+        let authority = self.told(KeyName::Authority, self.authority(now).await);
+        let signing = self.told(KeyName::Signing, self.signing().await);
+        let keys = Keys { authority: authority?, signing: signing? };
+        self.told(KeyName::Gateway, self.refresh(&keys, now).await)?;
         Ok(keys)
+    }
+
+    /// Says in the metrics whether this key is there: without one of them nothing is judged, and readiness does not tell.
+    fn told<T>(&self, key: KeyName, found: Result<T, KeysError>) -> Result<T, KeysError> {
+        self.metrics.key_loaded(key, found.is_ok());
+        found
     }
 
     /// Renews what ends: the gateway's certificate when a third of its life is left or its names changed. Publishes the trust

@@ -23,6 +23,7 @@ pub struct ControllerMetrics {
     lives: Lives,
     held: Held,
     signed: IntCounterVec,
+    key_loaded: IntGaugeVec,
     key_expiry: IntGaugeVec,
     certificates: IntCounterVec,
     clock_jumps: IntCounter,
@@ -210,6 +211,8 @@ impl ControllerMetrics {
         let held = Held::new(metrics)?;
         let lives = Lives::new(metrics)?;
         let signed = metrics.counter("signed_total", "Signatures made.", vec![Label::of::<PartKind>("part")])?;
+        let help = "1 when the leader has loaded the key (gateway: has seen to its certificate and the trust bundle). Nothing is judged before.";
+        let key_loaded = metrics.gauge("key_loaded", help, vec![Label::of::<KeyName>("key")])?;
         let help = "When the key ends, in seconds since 1970; 0 before it is known.";
         let key_expiry = metrics.gauge("key_expiry_timestamp_seconds", help, vec![Label::of::<KeyName>("key")])?;
         let join = Label { name: "kind", words: vec![JOIN.to_owned()] };
@@ -218,7 +221,18 @@ impl ControllerMetrics {
         let certificates = metrics.counter("certificates_total", help, labels)?;
         let help = "Corrections of the time by more than 2 s.";
         let clock_jumps = one(&metrics.counter("clock_jumps_total", help, Vec::new())?);
-        Ok(Self { leader, admission_guard_ok, passes, lives, held, signed, key_expiry, certificates, clock_jumps })
+        Ok(Self {
+            leader,
+            admission_guard_ok,
+            passes,
+            lives,
+            held,
+            signed,
+            key_loaded,
+            key_expiry,
+            certificates,
+            clock_jumps,
+        })
     }
 
     /// One pass over an object.
@@ -282,6 +296,11 @@ impl ControllerMetrics {
     /// A part was signed.
     pub fn signed(&self, part: PartKind) {
         self.signed.with_label_values(&[part.word()]).inc();
+    }
+
+    /// Whether this key could be loaded.
+    pub fn key_loaded(&self, key: KeyName, loaded: bool) {
+        self.key_loaded.with_label_values(&[key.word()]).set(i64::from(loaded));
     }
 
     /// This key ends then.

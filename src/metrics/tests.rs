@@ -36,6 +36,7 @@ fn use_controller(metrics: &Metrics) {
     controller.expired(Duration::from_secs(1));
     controller.delivered(Duration::from_secs(2));
     controller.signed(PartKind::Grant);
+    controller.key_loaded(KeyName::Signing, true);
     controller.key_expires(KeyName::Gateway, Instant::from_second(1_800_000_000));
     controller.certified(CertificateResult::Signed);
     controller.holds(&Census {

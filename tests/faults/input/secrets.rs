@@ -62,7 +62,7 @@ async fn a_secret_that_is_no_key_is_named_and_nothing_is_judged_until_it_is_righ
         let named =
             |line: &str| line.contains(&format!("Secret {secret}")) && line.contains("restore it from a backup");
         controller.says(&format!("{secret}: {what}"), PATIENCE, named).await?;
-        alarms(&controller).await?;
+        alarms(&controller, secret).await?;
         ensure!(secrets.get(secret).await?.data == broken.data, "{what}: {secret} was overwritten");
         let state = fleet.requests().await?.get(REQUEST).await?.status.and_then(|status| status.state);
         ensure!(state.as_deref() == Some("Pending"), "{what}: {state:?} without a key");
@@ -89,11 +89,14 @@ async fn a_secret_that_is_no_key_is_named_and_nothing_is_judged_until_it_is_righ
     recorder.check().await
 }
 
-/// What the alert on admission asks for: it leads, and nothing is guarded. Readiness speaks of the caches alone, and those are warm.
-async fn alarms(controller: &Kept) -> Result<()> {
-    eventually("a leader that says that nothing is guarded", READY, async || {
+/// What the alert on keys asks for: it leads, and this key is not loaded. Readiness speaks of the caches alone, and those are warm.
+async fn alarms(controller: &Kept, secret: &str) -> Result<()> {
+    let (missing, there) = if secret == SIGNING { ("signing", "ca") } else { ("ca", "signing") };
+    let [missing, there] =
+        [(missing, 0), (there, 1)].map(|(key, is)| format!("tidegate_key_loaded{{key=\"{key}\"}} {is}"));
+    eventually("a leader that says which key is missing", READY, async || {
         let metrics = admin_get(controller.admin(), "/metrics").await?.1;
-        for line in ["tidegate_leader 1", "tidegate_admission_guard_ok 0"] {
+        for line in ["tidegate_leader 1", &missing, &there] {
             ensure!(metrics.lines().any(|said| said == line), "not {line}");
         }
         Ok(())
