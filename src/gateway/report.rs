@@ -29,8 +29,8 @@ use super::poll::current;
 use super::served::Served;
 use crate::clock;
 
-/// For one endpoint: 10 reports at once, then one every 2 s.
-const OF_ENDPOINT: Rate = Rate { burst: 10, interval: Duration::from_secs(2) };
+/// For one endpoint: 20 reports at once, then one every 2 s.
+const OF_ENDPOINT: Rate = Rate { burst: 20, interval: Duration::from_secs(2) };
 /// Attempts to write; the API server tells a lost race by a conflict.
 const ATTEMPTS: u32 = 2;
 
@@ -132,4 +132,21 @@ fn is_renewal(served: &Served, caller: &Caller, now: &Reported, told: &Reported)
 
 fn unavailable() -> HttpError {
     HttpError::new(ProblemCode::Overloaded, "The Kubernetes API does not take the report now. Report again later.")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::index::EndpointKey;
+    use super::*;
+
+    #[test]
+    fn an_agent_that_tells_the_ends_of_a_dozen_grants_one_by_one_is_not_limited_and_one_without_end_is() {
+        let mut allowance = Buckets::new(OF_ENDPOINT);
+        let key = EndpointKey { fleet: "berlin".parse().unwrap(), name: "ws-1".parse().unwrap() };
+        // The agent waits half a second after a report; 64 is all that one report can say.
+        let mut report = |number: u32| allowance.take(&key, Duration::from_millis(500) * number);
+        let limited = (0..64).position(|number| report(number).is_err());
+        assert!(limited.is_none_or(|number| number > 24), "{limited:?}");
+        assert!(limited.is_some(), "half a second is not for ever");
+    }
 }

@@ -245,7 +245,7 @@ async fn an_endpoint_that_reports_all_the_time_is_told_to_wait_and_others_are_no
     let send = || http_request(Method::PUT, "/v1/status", report(None).to_string());
     let mut agent = Connection::open(&gate, Some(&gate.identity("ws-1")), Protocol::Http2).await.unwrap();
     let mut refused = None;
-    // Ten at once and one every 2 s: of so many one is refused, however slow the machine is.
+    // Twenty at once and one every 2 s: of so many one is refused, however slow the machine is.
     for _ in 0..100 {
         let answer = agent.send(send()).await.unwrap();
         if answer.status != 204 {

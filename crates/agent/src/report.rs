@@ -16,6 +16,9 @@ use crate::poll;
 
 /// A report is answered within this time.
 const CALL: Duration = Duration::from_secs(40);
+/// After a report that was taken the next one waits for so long: what changes one thing after the other, as when a Lock ends a dozen
+/// grants, is told in a few reports and not in one for each, of which a gateway would refuse some.
+const BETWEEN: Duration = Duration::from_millis(500);
 /// Largest answer, in bytes.
 const SMALL: usize = 64 * 1024;
 
@@ -43,7 +46,7 @@ pub struct Reporter {
 enum Round {
     /// There is nothing to say until there is another report.
     Said,
-    /// The gateway did not take it: again after this wait.
+    /// After this wait: the same again, which the gateway did not take, or what there is to say by then.
     Again(Duration),
     /// The gateway is too old to be told anything.
     Unheard,
@@ -124,7 +127,7 @@ impl Reporter {
                 self.backoff.succeeded();
                 self.taken.send_replace(Some(report));
                 self.line = Some(line);
-                Round::Said
+                Round::Again(BETWEEN)
             }
             Answer::NoSuchRoute => {
                 tracing::warn!(%gateway, "it takes no status reports; nothing is reported until the next connection");

@@ -5,6 +5,7 @@ use tidegate_core::name::Digest;
 use tidegate_core::wire::{ProblemCode, StatusReport};
 
 use crate::agent::Agent;
+use crate::clock::Stopwatch;
 use crate::fixture::Served;
 use crate::gateway::{Call, Cluster, Gateway};
 use crate::{HOUR, call, cluster, parts, served, state};
@@ -68,8 +69,14 @@ async fn what_is_applied_begun_ended_and_refused_is_reported_also_at_the_start()
 
 #[tokio::test]
 async fn an_end_that_no_gateway_took_is_reported_once_one_does_and_holds_nothing_up() {
+    for problem in [ProblemCode::NotReady, ProblemCode::TooManyRequests] {
+        an_end_is_reported_in_the_end(problem).await;
+    }
+}
+
+async fn an_end_is_reported_in_the_end(problem: ProblemCode) {
     let (cluster, mut gateway) = cluster(&[("a", HOUR)]).await;
-    cluster.deafen(Some(ProblemCode::NotReady));
+    cluster.deafen(Some(problem));
     let dir = state();
     let mut agent = Agent::start(&[&gateway.url], cluster.controller.pin(), dir.path());
     agent.grant("started", "a").await;
@@ -81,6 +88,33 @@ async fn an_end_that_no_gateway_took_is_reported_once_one_does_and_holds_nothing
     cluster.deafen(None);
     report(&mut gateway, |report| times(report, "a") == Some((true, true))).await;
     assert!(agent.seen("connection").iter().all(|e| e["up"] == true), "the poll never failed");
+}
+
+#[tokio::test]
+async fn a_dozen_grants_that_end_one_after_the_other_are_told_in_a_few_reports() {
+    let names: Vec<String> = ('a'..='l').map(String::from).collect();
+    let grants: Vec<(&str, i64)> = names.iter().map(|name| (name.as_str(), HOUR)).collect();
+    let (cluster, mut gateway) = cluster(&grants).await;
+    let dir = state();
+    let mut agent = Agent::start(&[&gateway.url], cluster.controller.pin(), dir.path());
+    report(&mut gateway, |report| times(report, "l") == Some((true, false))).await;
+    let taken = Stopwatch::start();
+    for left in (0..grants.len()).rev() {
+        cluster.serve(served(&cluster.controller, &grants[..left]));
+        agent.grant("ended", grants[left].0).await;
+    }
+    let mut reports = 0;
+    let ended = |report: &StatusReport| times(report, "a") == Some((true, true)) || report.grants.is_empty();
+    loop {
+        let told = report(&mut gateway, |_| true).await;
+        reports += 1;
+        if ended(&told) {
+            break;
+        }
+    }
+    // One at once, then one each half second: the slower the machine, the more there is to tell.
+    let at_most = 2 + taken.read().as_millis() / 500;
+    assert!(reports <= at_most, "{reports} reports, at most {at_most}");
 }
 
 #[tokio::test]
