@@ -134,8 +134,10 @@ impl Instruments {
 /// Runs until told to stop: watches and stands by until it leads, then judges and writes.
 ///
 /// # Errors
-/// The cluster cannot be reached, or this process led and does so no longer.
-pub async fn run(args: ControllerArgs, stop: CancellationToken) -> anyhow::Result<()> {
+/// The cluster cannot be reached, this process led and does so no longer, or one of its vital tasks has ended.
+pub async fn run(args: ControllerArgs, told: CancellationToken) -> anyhow::Result<()> {
+    // A vital task that ends stops all others, too; that nobody told the process to is how the two are told apart.
+    let stop = told.child_token();
     let (hosts, replica) = (args.gateway_hosts(), Replica::new(CONTROLLER, &args.place())?);
     let ControllerArgs {
         common,
@@ -171,7 +173,7 @@ pub async fn run(args: ControllerArgs, stop: CancellationToken) -> anyhow::Resul
         elected = candidate.elected(&stop) => elected?,
         never = wiring.stand_by() => match never {},
     };
-    let Some(mut tenure) = elected else { return Ok(()) };
+    let Some(mut tenure) = elected else { return runtime::told_to_stop(&told) };
     controller_metrics.leader(true);
     tasks.spawn(tenure.tell(events::recorder(client.clone())));
     let instruments = (metrics, controller_metrics.clone());
@@ -185,7 +187,7 @@ pub async fn run(args: ControllerArgs, stop: CancellationToken) -> anyhow::Resul
     ended?;
     tenure.release().await;
     admin.abort();
-    Ok(())
+    runtime::told_to_stop(&told)
 }
 
 // === impl Context ===

@@ -37,7 +37,7 @@ pub use self::trust::Trust;
 use crate::args::{Common, GatewayArgs};
 use crate::clock;
 use crate::metrics::{GatewayMetrics, Kind, KubeMetrics, Metrics};
-use crate::runtime::{Readiness, client, serve_admin, watch_progress};
+use crate::runtime::{Readiness, client, serve_admin, told_to_stop, watch_progress};
 
 /// How long an enrolment waits for its certificate.
 const ENROLL_WAITS: Waits = Waits { first: Duration::from_secs(2), later: Duration::from_secs(20) };
@@ -135,7 +135,7 @@ pub async fn run(args: GatewayArgs, stopping: CancellationToken) -> anyhow::Resu
     registry.on_scrape(measure(metrics.clone(), Arc::clone(&served), Arc::clone(&readiness)));
     let feed = feed::feed(client.clone(), Arc::clone(&served), Arc::clone(&readiness), relist_interval);
     let mut feeding = tokio::spawn(feed);
-    tokio::spawn(reload_files(Arc::clone(&tls), Arc::clone(&trust)));
+    let mut reloading = tokio::spawn(reload_files(Arc::clone(&tls), Arc::clone(&trust)));
     let app = Arc::new(App {
         served,
         readiness: Arc::clone(&readiness),
@@ -154,9 +154,10 @@ pub async fn run(args: GatewayArgs, stopping: CancellationToken) -> anyhow::Resu
         std::future::pending::<()>().await;
     };
     tokio::select! {
-        () = serving => Ok(()),
+        () = serving => told_to_stop(&stopping),
         () = draining => Ok(()),
         ended = &mut feeding => anyhow::bail!("the watches ended: {ended:?}"),
+        ended = &mut reloading => anyhow::bail!("certificates and keys are looked after no longer: {ended:?}"),
     }
 }
 

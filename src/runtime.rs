@@ -9,6 +9,7 @@ mod gate;
 mod readiness;
 mod replica;
 mod server_time;
+mod vital;
 
 use std::io;
 use std::process::ExitCode;
@@ -23,6 +24,7 @@ pub use gate::{Shut, WriteGate};
 pub use readiness::{NotReady, Readiness};
 pub use replica::Replica;
 pub use server_time::ask_time;
+pub use vital::{told_to_stop, vital};
 
 /// A token that is cancelled by the first SIGTERM or SIGINT. A second one ends the process at once, with 130.
 ///

@@ -13,11 +13,11 @@ use super::keys::{KeyStore, Keys};
 use super::ledger::Ledgers;
 use super::live::Live;
 use super::timekeeper::Timekeeper;
-use super::wiring::{Wiring, vital};
+use super::wiring::Wiring;
 use super::{Context, census, events};
 use crate::clock;
 use crate::metrics::{ControllerMetrics, Metrics};
-use crate::runtime::{self, WatchRetry};
+use crate::runtime::{self, WatchRetry, vital};
 
 /// How often certificates and the trust bundle are looked at.
 const KEYS_EVERY: Duration = Duration::from_secs(3600);
@@ -74,7 +74,7 @@ impl Leading {
             suspended,
             retention,
         });
-        tasks.spawn(renew_keys(store, Arc::clone(&context), stop.clone()));
+        tasks.spawn(vital(stop, renew_keys(store, Arc::clone(&context), stop.clone())));
         let watching = watchman.run(Arc::clone(&context.guard), Arc::clone(&context), stop.clone());
         tasks.spawn(vital(stop, watching));
         // Judging before the guard's first word would only write that everything waits for it.

@@ -34,7 +34,7 @@ use super::watch::Watch;
 use super::{Context, Guarded, certificate, counts, endpoint, fleet, lock, policy, request};
 use crate::clock;
 use crate::metrics::{Kind, Outcome};
-use crate::runtime::{Readiness, watch_anew, watch_config};
+use crate::runtime::{Readiness, vital, watch_anew, watch_config};
 
 /// Passes at the same time, per kind.
 const CONCURRENCY: u16 = 8;
@@ -295,18 +295,6 @@ pub fn changes<T: Send + Sync + 'static>(value: watch::Receiver<T>) -> BoxStream
 /// Who wrote which field is a third of a stored object, and nothing here reads it. Left out of a PUT, the API server keeps it.
 fn prune(object: &mut impl Resource) {
     object.meta_mut().managed_fields = None;
-}
-
-/// A task without which the process must not go on: when it ends, by a panic too, everything stops and the process is started anew.
-pub fn vital<F>(stop: &CancellationToken, task: F) -> impl Future<Output = ()> + Send + use<F>
-where
-    F: Future<Output = ()> + Send,
-{
-    let stops = stop.clone().drop_guard();
-    async move {
-        let _stops = stops;
-        task.await;
-    }
 }
 
 fn itself<K>(watch: &mut Watch<K>) -> BoxStream<'static, ObjectRef<K>>
