@@ -1,10 +1,12 @@
 //! Reads of the API server of this moment. Passes that ask for the same thing at the same time share one answer, and never one
-//! that was on its way before they asked: what they get is as live as if each had read for itself.
+//! that was on its way before they asked: what they get is as live as if each had read for itself. A read that gets no answer is
+//! given up, so that it does not hold up those who ask after it.
 
 use std::collections::HashMap;
 use std::fmt::Debug;
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::{BoxFuture, Shared};
@@ -16,6 +18,10 @@ use tidegate_api::{Fleet, JitPolicy, Lock, ManagedEndpoint};
 
 use super::Guarded;
 use super::error::Error;
+
+/// A read of one object or a fleet's Locks that takes longer will not come: its pass fails and is tried again, and whoever waits for
+/// this read to end begins one of their own.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What a request hangs on, read live.
 #[derive(Debug, Default)]
@@ -97,7 +103,7 @@ impl Live {
     pub async fn locks(&self, client: &Client, namespace: &str) -> Result<Arc<Vec<Guarded<Lock>>>, Error> {
         let api = Api::<Guarded<Lock>>::namespaced(client.clone(), namespace);
         let read = async move {
-            let list = api.list(&ListParams::default()).await;
+            let list = in_time(PATIENCE, async move { api.list(&ListParams::default()).await }).await;
             list.map(|list| Arc::new(list.items)).map_err(Arc::new)
         };
         let answer = self.locks.read(namespace, read).await;
@@ -118,9 +124,19 @@ where
 {
     let api = Api::<Guarded<K>>::namespaced(client.clone(), namespace);
     let object = name.to_owned();
-    let read = async move { api.get_opt(&object).await.map(|found| found.map(Arc::new)).map_err(Arc::new) };
+    let read = async move {
+        let found = in_time(PATIENCE, async move { api.get_opt(&object).await }).await;
+        found.map(|found| found.map(Arc::new)).map_err(Arc::new)
+    };
     let answer = reads.read(&format!("{namespace}/{name}"), read).await;
     answer.map_err(|source| Error::Fetch { what, source })
+}
+
+/// The answer, or an error that says that none came in time.
+async fn in_time<T>(limit: Duration, read: impl Future<Output = Result<T, kube::Error>>) -> Result<T, kube::Error> {
+    let late =
+        |_| kube::Error::Service(format!("the API server did not answer within {} s", limit.as_secs_f32()).into());
+    tokio::time::timeout(limit, read).await.unwrap_or_else(|elapsed| Err(late(elapsed)))
 }
 
 // === impl Reads ===
@@ -253,6 +269,19 @@ mod tests {
         let (free, freed) = oneshot::channel();
         free.send(()).unwrap();
         assert_eq!(reads.read("a", read(&begun, freed)).await, 1);
+    }
+
+    #[tokio::test]
+    async fn a_read_without_an_answer_fails_by_name_and_whoever_waited_for_it_reads_anew() {
+        let reads = Arc::new(Reads::default());
+        let hung = async { in_time(Duration::from_millis(1), std::future::pending()).await.map_err(Arc::new) };
+        let mut first = reads.read("a", hung);
+        assert!(futures::poll!(&mut first).is_pending());
+        let second = reads.read("a", async { Ok("answered") });
+        let (first, second) = futures::join!(first, second);
+        assert_eq!(first.unwrap_err().to_string(), "ServiceError: the API server did not answer within 0.001 s");
+        assert_eq!(second.unwrap(), "answered");
+        assert!(reads.all().is_empty(), "nothing is remembered when nobody waits");
     }
 
     #[tokio::test]
