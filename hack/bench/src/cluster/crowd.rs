@@ -16,6 +16,8 @@ use crate::{DEADLINE, controller, stop};
 const MEASURED: usize = 30;
 /// Between two of them.
 const PAUSE: Duration = Duration::from_millis(300);
+/// How long others are measured from the crowd's first request on.
+const MEASURING: Duration = Duration::from_secs(120);
 
 /// So many requests of one person, as fast as the API server takes them.
 pub async fn section(control_plane: &ControlPlane, wishes: usize) -> Result<String> {
@@ -33,14 +35,15 @@ pub async fn section(control_plane: &ControlPlane, wishes: usize) -> Result<Stri
         each.buffer_unordered(CONCURRENCY).try_collect::<()>().await?;
         Ok(started.elapsed())
     };
-    let judging = async {
-        crowd.until(wishes, |request| request.status.as_ref().is_some_and(|status| status.state.is_some())).await?;
+    let measuring = async {
+        tokio::time::sleep(MEASURING).await;
         over.store(true, Ordering::Relaxed);
         Ok(())
     };
     let beside = times(&others, "beside", usize::MAX, &over);
-    let (asked, (), beside) = futures::future::try_join3(asking, judging, beside).await?;
-    let judged = started.elapsed();
+    let (asked, (), beside) = futures::future::try_join3(asking, measuring, beside).await?;
+    let all = crowd.all().await?;
+    let judged = all.iter().filter(|r| r.status.as_ref().is_some_and(|status| status.state.is_some())).count();
     stop(&running).await?;
 
     let mut table = Table::new(["another one's request is judged", "measured", "median", "p90"]);
@@ -50,11 +53,12 @@ pub async fn section(control_plane: &ControlPlane, wishes: usize) -> Result<Stri
         table.row([when.to_owned(), times.len().to_string(), at(0.5), at(0.9)]);
     }
     Ok(format!(
-        "### One person asks without end\n{wishes} requests by one person, made in {:.0} s and all judged (most declined) after {:.0} s. \
-         Meanwhile another one asks every {} ms: from the wish to the judgement, as a client sees it that asks for it all the time.\n\n\
+        "### One person asks without end\n{wishes} requests by one person, made in {:.0} s; {judged} of them are judged (most declined) after \
+         {} s. Meanwhile another one asks every {} ms: from the wish to the judgement, as a client sees it that asks for it all the \
+         time.\n\n\
          {table}\n- {:.2} times the usual time at the median. Target 2: {}.\n",
         asked.as_secs_f64(),
-        judged.as_secs_f64(),
+        MEASURING.as_secs(),
         PAUSE.as_millis(),
         then / usual,
         if then / usual <= 2.0 { "met" } else { "missed" },

@@ -1,6 +1,7 @@
 //! Measures the controller on a real API server: what it writes when nothing happens, what an object costs it, how fast approvals and
 //! ends get through. Each figure has its peer in the same run. Nothing is asserted: a target that was missed is told as missed.
 
+mod calls;
 mod crowd;
 mod fleet;
 mod grants;
@@ -43,18 +44,26 @@ async fn main() -> Result<()> {
     let mut tell = |section: String| {
         println!("{section}");
         sections.push(section);
+        // One by one: it is a long way to the end.
+        let text = || format!("## On an API server\n{}\n\n{}", about(), sections.join("\n"));
+        write.as_ref().map_or(Ok(()), |path| page::Page::edit(path, |page| page.cluster = text()))
     };
-    tell(grants::section(&control_plane, requests, rounds).await?);
-    tell(grants::ends(&control_plane, requests).await?);
-    tell(crowd::section(&control_plane, requests * 10).await?);
-    tell(quiet::section(&control_plane, requests).await?);
-    tell(memory::section(&control_plane).await?);
-    match write {
-        Some(path) => {
-            page::Page::edit(&path, |page| page.cluster = format!("## On an API server\n{}", sections.join("\n")))
-        }
-        None => Ok(()),
-    }
+    tell(grants::section(&control_plane, requests, rounds).await?)?;
+    tell(grants::ends(&control_plane, requests).await?)?;
+    tell(quiet::section(&control_plane, requests).await?)?;
+    tell(memory::section(&control_plane).await?)?;
+    tell(crowd::section(&control_plane, requests * 10).await?)
+}
+
+/// What it was measured on.
+fn about() -> String {
+    let cores = std::thread::available_parallelism().map_or(0, usize::from);
+    let version = std::env::var("TIDEGATE_K8S").unwrap_or_default();
+    format!(
+        "Written by `make bench-cluster`, on the machine named above: kube-apiserver {version} with its store, audit log and \
+         kube-controller-manager, the controller and the measuring program share its {cores} cores, so every ratio is one of work to be \
+         done as well. Release build. Nothing here is asserted by a test."
+    )
 }
 
 /// A controller that is ready, and on whose guard what people write counts.
