@@ -24,8 +24,10 @@ must_not 'crate::gateway' 'the controller must not import the gateway' src/contr
 must_not 'crate::controller' 'the gateway must not import the controller' src/gateway.rs src/gateway
 must_not 'crate::signing' 'only the controller signs' src/gateway.rs src/gateway src/runtime.rs src/runtime src/convert.rs src/convert
 must_not 'crate::(controller|gateway)' 'shared modules must not import a server' \
-    src/args.rs src/audit.rs src/clock.rs src/csr.rs src/metrics.rs src/metrics src/runtime.rs src/runtime src/telemetry.rs src/signing.rs src/convert.rs src/convert
+    src/args.rs src/audit.rs src/clock.rs src/csr.rs src/metrics.rs src/metrics src/runtime.rs src/runtime src/telemetry.rs src/telemetry src/traces.rs src/signing.rs src/convert.rs src/convert
 must_not '\b(axum|hyper|http)::' 'index, manifest and convert know no HTTP' src/gateway/index.rs src/gateway/manifest.rs src/convert.rs src/convert
+must_not '\b(opentelemetry\w*|tonic)::' 'OpenTelemetry breaks often: only telemetry/otlp.rs knows it' \
+    $(find src -name '*.rs' ! -path src/telemetry/otlp.rs)
 
 # Who may write to Kubernetes.
 writers='^src/(controller/(apply|certificate|events|keys|lease|guard/.*)|gateway/(enroll|report)(/.*)?)(\.rs)?$'

@@ -35,6 +35,21 @@ pub struct Common {
     /// watch never told of goes unnoticed.
     #[arg(long, env = "TIDEGATE_RELIST_INTERVAL", value_name = "DURATION", default_value = "10m", value_parser = relist_interval)]
     pub relist_interval: Duration,
+    /// Where traces go.
+    #[command(flatten)]
+    pub collector: Collector,
+}
+
+/// Where traces go; nowhere unless it is said, and then none are made. Empty is as if it were not said.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct Collector {
+    /// Sends traces to this collector, by OTLP over gRPC, such as `http://collector.monitoring:4317`. Other variables of OTLP exporters
+    /// (headers, timeout, resource attributes) hold too. Default: no traces.
+    #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT", value_name = "URL", value_parser = collector)]
+    pub otlp_endpoint: Option<String>,
+    /// Likewise; where both are given, this one holds.
+    #[arg(long, env = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", value_name = "URL", value_parser = collector)]
+    pub otlp_traces_endpoint: Option<String>,
 }
 
 /// The gateway: serves agents what the controller has signed.
@@ -140,6 +155,18 @@ pub enum Host {
     Ip(IpAddr),
 }
 
+// === impl Collector ===
+
+impl Collector {
+    /// The URL that holds.
+    #[must_use]
+    pub fn endpoint(&self) -> Option<&str> {
+        let given = |url: &'_ Option<String>| url.as_deref().is_some_and(|url| !url.is_empty());
+        let urls = [&self.otlp_traces_endpoint, &self.otlp_endpoint];
+        urls.into_iter().find(|url| given(url)).and_then(|url| url.as_deref())
+    }
+}
+
 // === impl ControllerArgs ===
 
 impl ControllerArgs {
@@ -147,7 +174,7 @@ impl ControllerArgs {
     #[must_use]
     pub fn place(&self) -> String {
         let given = self.pod_name.clone().filter(|name| !name.is_empty());
-        given.unwrap_or_else(|| rustix::system::uname().nodename().to_string_lossy().into_owned())
+        given.unwrap_or_else(host_name)
     }
 
     /// The names of the gateway's certificate: those given, else the defaults for this namespace.
@@ -161,6 +188,16 @@ impl ControllerArgs {
             Host::Dns("localhost".to_owned()),
             Host::Ip(IpAddr::from([127, 0, 0, 1])),
         ]
+    }
+}
+
+// === impl GatewayArgs ===
+
+impl GatewayArgs {
+    /// The name of the host, which is that of the Pod.
+    #[must_use]
+    pub fn place(&self) -> String {
+        host_name()
     }
 }
 
@@ -191,6 +228,10 @@ impl fmt::Display for Host {
     }
 }
 
+fn host_name() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
 fn namespace(text: &str) -> Result<String, String> {
     let is_label = text.parse::<FleetName>().is_ok();
     is_label.then(|| text.to_owned()).ok_or_else(|| "give a lower case DNS label of at most 63 characters".to_owned())
@@ -207,6 +248,17 @@ fn trust_domain(text: &str) -> Result<String, String> {
     }
     Err("give at most 255 lower case letters, digits, dots, dashes and underscores, such as tidegate.example.com"
         .to_owned())
+}
+
+fn collector(text: &str) -> Result<String, String> {
+    let url = text.parse::<http::Uri>().ok();
+    // The URL is logged: credentials have variables of their own.
+    let names = |url: &http::Uri| url.authority().is_some_and(|authority| !authority.as_str().contains('@'));
+    let usable = |url: http::Uri| matches!(url.scheme_str(), Some("http" | "https")) && names(&url);
+    if text.is_empty() || url.is_some_and(usable) {
+        return Ok(text.to_owned());
+    }
+    Err("give a URL such as http://collector.monitoring:4317, without a user".to_owned())
 }
 
 fn retention(text: &str) -> Result<Duration, String> {
@@ -264,6 +316,20 @@ mod tests {
     }
 
     #[test]
+    fn traces_go_nowhere_unless_it_is_said_and_what_is_said_of_traces_alone_wins() {
+        let url = |args: &[&str]| {
+            let args = ControllerArgs::try_parse_from([&["controller"], args].concat()).unwrap();
+            args.common.collector.endpoint().map(str::to_owned)
+        };
+        let (all, traces) = ("--otlp-endpoint=http://all:4317", "--otlp-traces-endpoint=https://traces:4317");
+        assert_eq!(url(&[]), None);
+        assert_eq!(url(&["--otlp-endpoint="]), None);
+        assert_eq!(url(&[all]).as_deref(), Some("http://all:4317"));
+        assert_eq!(url(&[all, traces]).as_deref(), Some("https://traces:4317"));
+        assert_eq!(url(&[all, "--otlp-traces-endpoint="]).as_deref(), Some("http://all:4317"));
+    }
+
+    #[test]
     fn the_controller_serves_unless_it_is_asked_to_probe() {
         let serves = ControllerCommand::try_parse_from(["controller", "--namespace", "tide"]).unwrap();
         assert!(serves.instead.is_none() && serves.serve.namespace == "tide");
@@ -293,6 +359,9 @@ mod tests {
             ["--retention", "87601h"],
             ["--retention", "30d"],
             ["--relist-interval", "9s"],
+            ["--otlp-endpoint", "collector:4317"],
+            ["--otlp-traces-endpoint", "grpc://collector:4317"],
+            ["--otlp-endpoint", "http://user:secret@collector:4317"],
         ] {
             let error = ControllerArgs::try_parse_from(["controller"].into_iter().chain(bad)).unwrap_err().to_string();
             assert!(error.contains(bad[0]), "{error}");

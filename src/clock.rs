@@ -32,7 +32,24 @@ pub fn now() -> Instant {
 /// The wall clock as finely as it goes, for people to read. Nothing is decided by it.
 #[must_use]
 pub fn stamp() -> jiff::Timestamp {
-    jiff::Timestamp::UNIX_EPOCH.saturating_add(wall()).unwrap_or(jiff::Timestamp::UNIX_EPOCH)
+    since_1970(wall())
+}
+
+/// What time it is by [`now`], as finely as the clocks go: for traces. Nothing is decided by it.
+#[must_use]
+pub fn fine() -> jiff::Timestamp {
+    since_1970(keeping(|kept| kept.estimate.utc(boot())))
+}
+
+/// What time it was by [`fine`] at this reading of [`monotonic`].
+#[must_use]
+pub fn fine_at(reading: Duration) -> jiff::Timestamp {
+    let passed = monotonic().saturating_sub(reading);
+    fine().saturating_sub(passed).unwrap_or(jiff::Timestamp::UNIX_EPOCH)
+}
+
+fn since_1970(time: jiff::SignedDuration) -> jiff::Timestamp {
+    jiff::Timestamp::UNIX_EPOCH.saturating_add(time).unwrap_or(jiff::Timestamp::UNIX_EPOCH)
 }
 
 /// How long until this instant; zero once it is reached. Finer than a second, so that a timer for it is not up to a second late.

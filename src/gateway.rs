@@ -119,7 +119,7 @@ impl App {
 /// It cannot start, or its watches ended.
 pub async fn run(args: GatewayArgs, stopping: CancellationToken) -> anyhow::Result<()> {
     let GatewayArgs { common, address, tls_dir, trust_dir, poll_hold } = args;
-    let Common { admin_address, log_level: _, log_format: _, relist_interval } = common;
+    let Common { admin_address, log_level: _, log_format: _, relist_interval, collector: _ } = common;
     let readiness = Arc::new(Readiness::new(&feed::WATCHED));
     let Instruments { metrics: registry, gateway: metrics, kube } = Instruments::new()?;
     let registry = Arc::new(registry);

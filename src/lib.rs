@@ -12,3 +12,4 @@ pub mod metrics;
 pub mod runtime;
 pub mod signing;
 pub mod telemetry;
+pub mod traces;

@@ -171,7 +171,9 @@ impl Estimate {
         if left.is_negative() { Duration::ZERO } else { left.unsigned_abs() }
     }
 
-    fn utc(&self, boot: Duration) -> SignedDuration {
+    /// The time since 1970, as finely as the clocks go, given the boot-time clock. For reading; what is decided goes by [`Self::now`].
+    #[must_use]
+    pub fn utc(&self, boot: Duration) -> SignedDuration {
         self.offset.saturating_add(signed(boot))
     }
 }
