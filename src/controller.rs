@@ -26,6 +26,7 @@ mod retention;
 #[cfg(test)]
 mod tests;
 mod timekeeper;
+mod trace;
 mod turns;
 mod watch;
 mod wiring;
@@ -65,6 +66,7 @@ use self::wiring::{Watches, Wiring};
 use crate::args::ControllerArgs;
 use crate::metrics::{ControllerMetrics, Kind, KubeMetrics, Metrics};
 use crate::runtime::{self, Readiness, Replica};
+use crate::traces::Traces;
 use crate::{clock, convert};
 
 /// An object that may not parse: one bad object must not stop the list it is in.
@@ -98,6 +100,7 @@ struct Context {
     events: Events,
     live: Live,
     metrics: ControllerMetrics,
+    traces: Traces,
     guard: Arc<AdmissionGuard>,
     ledgers: Ledgers,
     /// `--suspended`
@@ -131,11 +134,11 @@ impl Instruments {
     }
 }
 
-/// Runs until told to stop: watches and stands by until it leads, then judges and writes.
+/// Runs until told to stop: watches and stands by until it leads, then judges and writes, and tells of requests' ways to `traces`.
 ///
 /// # Errors
 /// The cluster cannot be reached, this process led and does so no longer, or one of its vital tasks has ended.
-pub async fn run(args: ControllerArgs, told: CancellationToken) -> anyhow::Result<()> {
+pub async fn run(args: ControllerArgs, traces: Traces, told: CancellationToken) -> anyhow::Result<()> {
     // A vital task that ends stops all others, too; that nobody told the process to is how the two are told apart.
     let stop = told.child_token();
     let (hosts, replica) = (args.gateway_hosts(), Replica::new(CONTROLLER, &args.place())?);
@@ -176,7 +179,7 @@ pub async fn run(args: ControllerArgs, told: CancellationToken) -> anyhow::Resul
     let Some(mut tenure) = elected else { return runtime::told_to_stop(&told) };
     controller_metrics.leader(true);
     tasks.spawn(tenure.tell(events::recorder(client.clone())));
-    let instruments = (metrics, controller_metrics.clone());
+    let instruments = (metrics, controller_metrics.clone(), traces);
     let leading = Leading { client, store, watchman, wiring, instruments, trust_domain, suspended, retention };
     let ended = tokio::select! {
         why = tenure.lost() => Err(why.context("this process leads no longer")),

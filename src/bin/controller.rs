@@ -5,7 +5,9 @@ use std::process::ExitCode;
 use anyhow::anyhow;
 use clap::Parser;
 use tidegate::args::{ControllerCommand, ControllerTask};
-use tidegate::{controller, runtime, telemetry};
+use tidegate::telemetry::{self, Tracing};
+use tidegate::{controller, runtime};
+use tidegate_api::names::CONTROLLER;
 
 #[tokio::main]
 async fn main() -> anyhow::Result<ExitCode> {
@@ -17,5 +19,8 @@ async fn main() -> anyhow::Result<ExitCode> {
         return Ok(runtime::exit_code(controller::probe(&probe).await));
     }
     let stopping = runtime::shutdown_signal()?;
-    Ok(runtime::exit_code(controller::run(args, stopping).await))
+    let tracing = Tracing::start(&args.common.collector, CONTROLLER, &args.place());
+    let code = runtime::exit_code(controller::run(args, tracing.traces.clone(), stopping).await);
+    tracing.flush().await;
+    Ok(code)
 }

@@ -13,6 +13,7 @@ use tidegate_core::lifecycle::Event;
 use tokio::sync::mpsc::{self, Receiver, Sender};
 
 use crate::clock;
+use crate::traces::{TraceId, Traces};
 
 /// Longest time one Event may take; the next ones wait behind it.
 const WRITE: Duration = Duration::from_secs(2);
@@ -30,6 +31,7 @@ const MAX_NOTE: usize = 1000;
 pub struct Events {
     queue: Sender<Told>,
     passes: Arc<AtomicUsize>,
+    traces: Traces,
 }
 
 /// A pass that goes on, until it is dropped.
@@ -41,6 +43,7 @@ pub struct EventWriter {
     recorder: Recorder,
     queue: Receiver<Told>,
     passes: Arc<AtomicUsize>,
+    traces: Traces,
 }
 
 #[derive(Debug)]
@@ -50,13 +53,11 @@ struct Told {
 }
 
 /// The two ends of one queue.
-pub fn events(client: Client) -> (Events, EventWriter) {
+pub fn events(client: Client, traces: Traces) -> (Events, EventWriter) {
     let (tell, told) = mpsc::channel(WAITING);
     let passes = Arc::new(AtomicUsize::new(0));
-    (
-        Events { queue: tell, passes: Arc::clone(&passes) },
-        EventWriter { recorder: recorder(client), queue: told, passes },
-    )
+    let events = Events { queue: tell, passes: Arc::clone(&passes), traces: traces.clone() };
+    (events, EventWriter { recorder: recorder(client), queue: told, passes, traces })
 }
 
 /// Writes Events as the controller.
@@ -79,7 +80,13 @@ impl Events {
         for event in happened {
             let reason = event.kind.as_str();
             if self.queue.try_send(Told { about: about.clone(), event }).is_err() {
-                tracing::warn!(request = about.name, reason, "an Event was left out: too many wait to be written");
+                let trace_id = trace_of(&self.traces, &about).map(tracing::field::display);
+                tracing::warn!(
+                    request = about.name,
+                    trace_id,
+                    reason,
+                    "an Event was left out: too many wait to be written"
+                );
             }
         }
     }
@@ -127,7 +134,8 @@ impl EventWriter {
             Err(elapsed) => Some(elapsed.to_string()),
         };
         if let Some(error) = failed {
-            tracing::warn!(error, request = about.name, reason = event.kind.as_str(), "an Event was not written");
+            let (reason, trace_id) = (event.kind.as_str(), trace_of(&self.traces, about).map(tracing::field::display));
+            tracing::warn!(error, request = about.name, trace_id, reason, "an Event was not written");
         }
     }
 }
@@ -135,6 +143,10 @@ impl EventWriter {
 /// After an Event that took so long, beside so many passes.
 fn pause(passes: usize, took: Duration) -> Duration {
     if passes > MANY { (took * 9).min(PAUSE) } else { Duration::ZERO }
+}
+
+fn trace_of(traces: &Traces, request: &ObjectReference) -> Option<TraceId> {
+    traces.of(request.uid.as_ref()?)
 }
 
 fn cut(text: &str, bytes: usize) -> String {
@@ -158,7 +170,7 @@ mod tests {
     fn a_pass_counts_until_it_is_over() {
         let passes = Arc::new(AtomicUsize::new(0));
         let (queue, _told) = mpsc::channel(1);
-        let events = Events { queue, passes: Arc::clone(&passes) };
+        let events = Events { queue, passes: Arc::clone(&passes), traces: Traces::off() };
         let two = (events.pass(), events.pass());
         assert_eq!(passes.load(Ordering::Relaxed), 2);
         drop(two);

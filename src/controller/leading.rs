@@ -18,6 +18,7 @@ use super::{Context, census, events};
 use crate::clock;
 use crate::metrics::{ControllerMetrics, Metrics};
 use crate::runtime::{self, WatchRetry, vital};
+use crate::traces::Traces;
 
 /// How often certificates and the trust bundle are looked at.
 const KEYS_EVERY: Duration = Duration::from_secs(3600);
@@ -35,8 +36,8 @@ pub struct Leading {
     pub watchman: Watchman,
     /// The caches, warm, and the passes, not yet running.
     pub wiring: Wiring,
-    /// The registry, and what counts.
-    pub instruments: (Arc<Metrics>, ControllerMetrics),
+    /// The registry, what counts, and who is told of requests' ways.
+    pub instruments: (Arc<Metrics>, ControllerMetrics, Traces),
     /// Of the installation.
     pub trust_domain: String,
     /// `--suspended`
@@ -52,8 +53,8 @@ impl Leading {
     pub async fn run(self, tasks: &TaskTracker, stop: &CancellationToken) {
         let Some(keys) = load_keys(&self.client, &self.store, stop).await else { return };
         let Self { client, store, watchman, wiring, instruments, trust_domain, suspended, retention } = self;
-        let (registry, metrics) = instruments;
-        let (events, event_writer) = events::events(client.clone());
+        let (registry, metrics, traces) = instruments;
+        let (events, event_writer) = events::events(client.clone(), traces.clone());
         let writing = tokio::spawn(event_writer.run());
         let context = Arc::new(Context {
             client,
@@ -69,6 +70,7 @@ impl Leading {
             events,
             live: Live::default(),
             metrics,
+            traces,
             guard: Arc::new(AdmissionGuard::new()),
             ledgers: Ledgers::default(),
             suspended,

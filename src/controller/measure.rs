@@ -2,7 +2,7 @@
 
 use tidegate_core::interval::Instant;
 use tidegate_core::lifecycle::{Event, EventKind};
-use tidegate_core::request::Status;
+use tidegate_core::request::{FoldedDecision, Status};
 
 use crate::metrics::{By, ControllerMetrics, Settled};
 
@@ -19,15 +19,20 @@ pub struct Written<'a> {
 
 // === impl Written ===
 
-impl Written<'_> {
+impl<'a> Written<'a> {
+    /// The decisions that are recorded for the first time.
+    pub fn fresh(&self) -> impl Iterator<Item = &'a FoldedDecision> + use<'a> {
+        let Self { before, status, .. } = *self;
+        let known = move |slot: u32| before.is_some_and(|before| before.decisions.iter().any(|d| d.slot == slot));
+        status.decisions.iter().filter(move |decision| !known(decision.slot))
+    }
+
     /// Counts it.
     pub fn measure(&self, metrics: &ControllerMetrics, now: Instant) {
-        let Self { before, status, events } = self;
-        let known = |slot: u32| before.is_some_and(|before| before.decisions.iter().any(|d| d.slot == slot));
-        for decision in status.decisions.iter().filter(|decision| !known(decision.slot)) {
+        for decision in self.fresh() {
             metrics.decided(decision.verb, decision.ignored.is_none());
         }
-        for event in *events {
+        for event in self.events {
             self.happened(event.kind, metrics, now);
         }
     }
@@ -63,22 +68,16 @@ impl Written<'_> {
     }
 }
 
+/// What tests of what is told of a written status begin with.
 #[cfg(test)]
-mod tests {
+pub mod fixture {
     use tidegate_core::decision::Verb;
-    use tidegate_core::interval::Interval;
-    use tidegate_core::reason::{DeclineReason, IgnoredReason};
-    use tidegate_core::request::FoldedDecision;
+    use tidegate_core::interval::Instant;
+    use tidegate_core::reason::IgnoredReason;
+    use tidegate_core::request::{FoldedDecision, Status};
     use tidegate_core::state::State;
 
-    use super::*;
-    use crate::metrics::Metrics;
-
-    fn at(second: i64) -> Instant {
-        Instant::from_second(second)
-    }
-
-    fn pending() -> Status {
+    pub fn pending() -> Status {
         Status {
             state: State::Pending,
             message: String::new(),
@@ -96,7 +95,7 @@ mod tests {
         }
     }
 
-    fn decision(slot: u32, verb: Option<Verb>, ignored: Option<IgnoredReason>) -> FoldedDecision {
+    pub fn decision(slot: u32, verb: Option<Verb>, ignored: Option<IgnoredReason>) -> FoldedDecision {
         FoldedDecision {
             slot,
             by: None,
@@ -104,9 +103,25 @@ mod tests {
             duration: None,
             stage: None,
             comment: None,
-            observed_at: at(0),
+            observed_at: Instant::from_second(0),
             ignored: ignored.map(|reason| (reason, String::new())),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tidegate_core::decision::Verb;
+    use tidegate_core::interval::Interval;
+    use tidegate_core::reason::{DeclineReason, IgnoredReason};
+    use tidegate_core::state::State;
+
+    use super::fixture::{decision, pending};
+    use super::*;
+    use crate::metrics::Metrics;
+
+    fn at(second: i64) -> Instant {
+        Instant::from_second(second)
     }
 
     /// What these metrics say after one write at second 1000.

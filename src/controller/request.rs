@@ -23,8 +23,10 @@ use tidegate_core::state::State;
 
 use super::error::Error;
 use super::measure::Written;
+use super::trace::{Course, Traced};
 use super::{Context, Guarded, apply, attestation, fleet, in_fleet, policy, read, requeue, retention};
 use crate::convert::{Beside, ConvertError};
+use crate::traces::Stretch;
 use crate::{audit, clock, convert};
 
 /// How often one request is looked at after a gap, before the guard begins anew.
@@ -39,6 +41,12 @@ struct Referred {
     attested: bool,
 }
 
+/// What is to be recorded, and how the pass came to it.
+struct Judged {
+    step: Step,
+    course: Course,
+}
+
 /// One pass over a request. First on what the caches say; whatever would change its state is judged again on everything it refers
 /// to read live and on a guard that has just been confirmed, because a cache is no proof and what people saw is what is granted. An end
 /// that was granted in advance hangs on nothing but the clock. What ended long ago is taken away.
@@ -47,6 +55,7 @@ struct Referred {
 /// See [`Error`].
 pub async fn reconcile(object: Arc<Guarded<ElevationRequest>>, context: Arc<Context>) -> Result<Action, Error> {
     let _pass = context.events.pass();
+    let mut course = Course::begin(clock::fine());
     let object = read(&object)?;
     let request = convert::request(object)?;
     let mut referred = cached(object, &context);
@@ -62,7 +71,8 @@ pub async fn reconcile(object: Arc<Guarded<ElevationRequest>>, context: Arc<Cont
         step = referred.judge_noted(object, &request, &guard, &context);
     }
     let wake = step.wake;
-    let recorded = record(object, request.clone(), step, &referred.report, &context).await;
+    course.done(Stretch::Judge, clock::fine());
+    let recorded = record(object, request.clone(), Judged { step, course }, &referred.report, &context).await;
     if recorded.is_err() {
         // What was not written has not happened: the next pass counts it anew.
         context.ledgers.restore(&namespace(object), &request, referred.endpoint.found());
@@ -83,7 +93,8 @@ pub async fn sweep(context: &Arc<Context>) -> Result<(), Error> {
         match take_up(object, context).await {
             // No status of it can be written, so none that grants either; it must not hold up all others.
             Err(error) if error.is_invalid() => {
-                tracing::error!(request = object.name_any(), %error, "a request cannot be recorded and is set aside");
+                let trace_id = context.traces.of(&object.uid().unwrap_or_default()).map(tracing::field::display);
+                tracing::error!(request = object.name_any(), trace_id, %error, "a request cannot be recorded and is set aside");
             }
             result => result?,
         }
@@ -117,9 +128,11 @@ async fn disbelieve(object: &ElevationRequest, context: &Context) -> Result<(), 
     if request.is_taken_up() {
         return Ok(());
     }
+    let mut course = Course::begin(clock::fine());
     let referred = live(object, context).await?;
     let step = referred.judge_noted(object, &request, &Guard::Repaired, context);
-    record(object, request, step, &referred.report, context).await
+    course.done(Stretch::Judge, clock::fine());
+    record(object, request, Judged { step, course }, &referred.report, context).await
 }
 
 /// What can be relied on now. An API server that does not say is no reason to keep access that has ended.
@@ -270,16 +283,20 @@ fn lookup<K: Resource, T>(found: Option<&Guarded<K>>, parse: impl Fn(&K) -> Resu
 async fn record(
     object: &ElevationRequest,
     request: Request,
-    step: Step,
+    judged: Judged,
     report: &Report,
     context: &Context,
 ) -> Result<(), Error> {
+    let Judged { step, mut course } = judged;
     let Some(status) = step.status.clone() else { return Ok(()) };
     let now = clock::now();
     let signed = match &step.sign {
         Some(grant) => Some(sign(object, grant.clone(), context, now).await?),
         None => object.status.as_ref().and_then(|status| status.signed.clone()),
     };
+    if step.sign.is_some() {
+        course.done(Stretch::Sign, clock::fine());
+    }
     let before = convert::recorded_delivery(object);
     let delivery = report.delivery.or(before);
     let report = Report { delivery, refused: report.refused.clone() };
@@ -293,9 +310,13 @@ async fn record(
         }
         written.status = Some(next);
         written = apply::status(&context.client, &written).await?;
+        course.done(Stretch::Write, clock::fine());
         let confirmed = confirmed_by(&request, &before, &delivery);
         let events: Vec<Event> = step.events.into_iter().chain(confirmed).collect();
-        Written { before: request.status.as_ref(), status: &status, events: &events }.measure(&context.metrics, now);
+        let what = Written { before: request.status.as_ref(), status: &status, events: &events };
+        what.measure(&context.metrics, now);
+        let traced = Traced { written: what, request: &request, object: &written, course: &course };
+        context.traces.tell(|| traced.spans());
         tell(object, &Request { status: Some(status.clone()), ..request }, &events, context, now);
         if status.state.is_final() && object.metadata.deletion_timestamp.is_none() {
             return Ok(());
@@ -343,6 +364,7 @@ fn tell(object: &ElevationRequest, judged: &Request, events: &[Event], context: 
                 %fleet,
                 request = %judged.reference.name,
                 request_uid = judged.reference.uid.as_str(),
+                trace_id = context.traces.of(judged.reference.uid.as_str()).map(tracing::field::display),
                 endpoint = %judged.wish.endpoint,
                 state = judged.status.as_ref().map(|status| status.state.as_str()),
                 "a request was judged"

@@ -25,7 +25,8 @@ pub async fn retire(object: &ElevationRequest, request: &Request, context: &Cont
     }
     let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
     let kept = format_duration(context.retention);
-    tracing::info!(namespace, request = name, kept, "an ended request was kept long enough and is removed");
+    let trace_id = context.traces.of(request.reference.uid.as_str()).map(tracing::field::display);
+    tracing::info!(namespace, request = name, trace_id, kept, "an ended request was kept long enough and is removed");
     if let Ok(fleet) = namespace.parse() {
         let message = format!("removed; ended requests are kept for {kept}, declined ones for 1h at most");
         let event = Event { kind: EventKind::Removed, slot: None, by: None, message };

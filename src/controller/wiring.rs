@@ -489,12 +489,14 @@ where
                 result
             })
         };
-        let on_error = move |object: Arc<K>, error: &Error, _: Arc<Context>| {
+        let on_error = move |object: Arc<K>, error: &Error, context: Arc<Context>| {
             let (namespace, name, uid) = (object.namespace().unwrap_or_default(), object.name_any(), object.uid());
+            let traced = uid.as_ref().filter(|_| kind == Kind::Request).and_then(|uid| context.traces.of(uid));
+            let trace_id = traced.map(tracing::field::display);
             if error.is_conflict() {
-                tracing::debug!(?kind, namespace, name, uid, %error, "changed meanwhile; looking again");
+                tracing::debug!(?kind, namespace, name, uid, trace_id, %error, "changed meanwhile; looking again");
             } else {
-                tracing::warn!(?kind, namespace, name, uid, %error, "could not judge; nothing was changed");
+                tracing::warn!(?kind, namespace, name, uid, trace_id, %error, "could not judge; nothing was changed");
             }
             error.retry()
         };

@@ -161,7 +161,7 @@ pub(super) fn scenario(failing: Option<(&'static str, StatusCode)>, absent: &[&'
 }
 
 pub(super) fn context(client: Client) -> (Context, EventWriter) {
-    let (events, event_writer) = events::events(client.clone());
+    let (events, event_writer) = events::events(client.clone(), Traces::off());
     let ca = signing::Authority::generate("tidegate.test", clock::now()).unwrap();
     let keys = Keys {
         signing: signing::signing_key(&signing::generate_key().unwrap()).unwrap(),
@@ -182,6 +182,7 @@ pub(super) fn context(client: Client) -> (Context, EventWriter) {
         certificates: reflector::store().0,
         namespaces: store(namespace),
         metrics: ControllerMetrics::new(&Metrics::new("controller").unwrap()).unwrap(),
+        traces: Traces::off(),
         guard: Arc::new(AdmissionGuard::found(Guard::Passed, Some(Seal::empty()))),
         ledgers: Ledgers::default(),
         suspended: false,
