@@ -15,6 +15,7 @@ mod report;
 mod router;
 mod served;
 mod tls;
+mod trace;
 mod trust;
 
 use std::sync::Arc;
@@ -38,6 +39,7 @@ use crate::args::{Common, GatewayArgs};
 use crate::clock;
 use crate::metrics::{GatewayMetrics, Kind, KubeMetrics, Metrics};
 use crate::runtime::{Readiness, client, serve_admin, told_to_stop, watch_progress};
+use crate::traces::Traces;
 
 /// How long an enrolment waits for its certificate.
 const ENROLL_WAITS: Waits = Waits { first: Duration::from_secs(2), later: Duration::from_secs(20) };
@@ -113,11 +115,11 @@ impl App {
     }
 }
 
-/// Runs the gateway until `stopping`, then drains.
+/// Runs the gateway until `stopping`, then drains. Tells of the ways of grants to `traces`.
 ///
 /// # Errors
 /// It cannot start, or its watches ended.
-pub async fn run(args: GatewayArgs, stopping: CancellationToken) -> anyhow::Result<()> {
+pub async fn run(args: GatewayArgs, traces: Traces, stopping: CancellationToken) -> anyhow::Result<()> {
     let GatewayArgs { common, address, tls_dir, trust_dir, poll_hold } = args;
     let Common { admin_address, log_level: _, log_format: _, relist_interval, collector: _ } = common;
     let readiness = Arc::new(Readiness::new(&feed::WATCHED));
@@ -130,7 +132,7 @@ pub async fn run(args: GatewayArgs, stopping: CancellationToken) -> anyhow::Resu
     let tcp = TcpListener::bind(address).await.context("--address")?;
     tracing::info!(listener = "agents", address = %tcp.local_addr()?, "listening");
 
-    let served = Arc::new(Served::measured(metrics.clone()));
+    let served = Arc::new(Served::measured(metrics.clone()).traced(traces));
     registry.on_scrape(watch_progress(kube, Arc::clone(&readiness)));
     registry.on_scrape(measure(metrics.clone(), Arc::clone(&served), Arc::clone(&readiness)));
     let feed = feed::feed(client.clone(), Arc::clone(&served), Arc::clone(&readiness), relist_interval);

@@ -5,7 +5,9 @@ use std::process::ExitCode;
 use anyhow::anyhow;
 use clap::Parser;
 use tidegate::args::GatewayArgs;
-use tidegate::{gateway, runtime, telemetry};
+use tidegate::telemetry::{self, Tracing};
+use tidegate::{gateway, runtime};
+use tidegate_api::names::GATEWAY;
 
 #[tokio::main]
 async fn main() -> anyhow::Result<ExitCode> {
@@ -14,5 +16,8 @@ async fn main() -> anyhow::Result<ExitCode> {
     let args = GatewayArgs::parse();
     telemetry::init(&args.common.log_level, args.common.log_format)?;
     let stopping = runtime::shutdown_signal()?;
-    Ok(runtime::exit_code(gateway::run(args, stopping).await))
+    let tracing = Tracing::start(&args.common.collector, GATEWAY, &args.place());
+    let code = runtime::exit_code(gateway::run(args, tracing.traces.clone(), stopping).await);
+    tracing.flush().await;
+    Ok(code)
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::value::RawValue;
 use tidegate_core::manifest::{Manifest, PartEntry, PartName, etag};
-use tidegate_core::name::Digest;
+use tidegate_core::name::{Digest, Uid};
 use tidegate_core::refusal::RefusalCode;
 use tidegate_core::wire::{Have, limit};
 
@@ -22,6 +22,7 @@ pub struct Rendered {
     digest: Digest,
     rest: OnceLock<Digest>,
     parts: Vec<Arc<ServedPart>>,
+    grants: Vec<(Uid, Digest)>,
     withheld: usize,
     refused: OnceLock<RefusalCode>,
     /// When it was handed out first, on the monotonic clock.
@@ -58,11 +59,12 @@ impl Rendered {
         let bytes = Manifest::new(fleet, endpoint, entries, requests).to_bytes();
         let (etag, digest) = (etag(&bytes), Digest::of(&bytes));
         let text = String::from_utf8(bytes).map_err(serde::ser::Error::custom)?;
+        let grants = parts.iter().filter_map(|(name, part)| Some((granted_by(name)?.clone(), part.digest))).collect();
         let parts = parts.into_iter().map(|(_, part)| part).collect();
         let manifest = RawValue::from_string(text)?;
         let (rest, refused) = (OnceLock::new(), OnceLock::new());
         let (handed_out, applied) = (OnceLock::new(), OnceLock::new());
-        Ok(Self { manifest, etag, digest, rest, parts, withheld, refused, handed_out, applied })
+        Ok(Self { manifest, etag, digest, rest, parts, grants, withheld, refused, handed_out, applied })
     }
 
     /// How many parts do not fit into the manifest.
@@ -79,6 +81,18 @@ impl Rendered {
     /// It is handed out.
     pub fn hand_out(&self, now: Duration) {
         self.handed_out.get_or_init(|| now);
+    }
+
+    /// When it was handed out first.
+    #[must_use]
+    pub fn handed_out(&self) -> Option<Duration> {
+        self.handed_out.get().copied()
+    }
+
+    /// The requests whose grants are in it, and the digests of these.
+    #[must_use]
+    pub fn grants(&self) -> &[(Uid, Digest)] {
+        &self.grants
     }
 
     /// The agent says that it has applied this manifest: how long after it was handed out here, the first time.
@@ -122,6 +136,14 @@ impl Rendered {
 
 fn entry((name, part): &(PartName, Arc<ServedPart>)) -> PartEntry {
     PartEntry { name: name.clone(), digest: part.digest, size: part.size }
+}
+
+/// The request of a grant.
+fn granted_by(name: &PartName) -> Option<&Uid> {
+    match name {
+        PartName::Grant(request) => Some(request),
+        PartName::Placement | PartName::Fleet | PartName::Policy(_) => None,
+    }
 }
 
 /// What is withheld last comes first.

@@ -17,6 +17,7 @@ use super::error::HttpError;
 use super::index::EndpointKey;
 use super::manifest::Rendered;
 use super::router::Held;
+use super::trace;
 use crate::clock;
 use crate::metrics::{Counted, Stage};
 
@@ -77,6 +78,7 @@ impl Call<'_> {
             rejected: text(headers, names::REJECTED).and_then(Rejected::parse),
         };
         let have = text(headers, names::HAVE).map(Have::parse).unwrap_or_default();
+        let began = clock::monotonic();
         let over = tokio::time::sleep(spread(wait, random()));
         tokio::pin!(over);
         let mut changes = app.served.subscribe(&caller.key);
@@ -87,7 +89,9 @@ impl Call<'_> {
             known.report(app, &caller, &rendered);
             if !known.includes(rendered.etag()) {
                 handed_out(app, &rendered, changed_at);
-                return found(&rendered, &have);
+                let answer = found(&rendered, &have)?;
+                tell_of_grants(app, &caller, &rendered, &have, changed_at.unwrap_or(began));
+                return Ok(answer);
             }
             if is_over || app.stopping.is_cancelled() {
                 return not_modified(&rendered);
@@ -109,6 +113,16 @@ fn handed_out(app: &App, rendered: &Rendered, changed_at: Option<Duration>) {
     if let Some(at) = changed_at {
         app.metrics.propagated(Stage::GatewayToWake, now.saturating_sub(at));
     }
+}
+
+/// Traces the grants that the agent has not had yet, since this reading of the monotonic clock.
+fn tell_of_grants(app: &App, caller: &Caller, rendered: &Rendered, have: &Have, since: Duration) {
+    app.served.traces().tell(|| {
+        let fresh = rendered.grants().iter().filter(|(_, digest)| !have.holds(digest));
+        let about = fresh.filter_map(|(request, _)| app.served.grant_of(&caller.key, request));
+        let (since, now) = (clock::fine_at(since), clock::fine());
+        about.map(|about| trace::handed_out(about, since, now)).collect()
+    });
 }
 
 /// What the caller receives now. Looks at everything again: in the meantime the endpoint may be gone, or this gateway stale.

@@ -11,6 +11,7 @@ use axum::Extension;
 use axum::body::Body;
 use axum::extract::State;
 use http::StatusCode;
+use jiff::Timestamp;
 use kube::api::{Patch, PatchParams};
 use kube::{Api, Client};
 use serde_json::Value;
@@ -27,6 +28,7 @@ use super::error::HttpError;
 use super::index::Reported;
 use super::poll::current;
 use super::served::Served;
+use super::trace;
 use crate::clock;
 
 /// For one endpoint: 20 reports at once, then one every 2 s.
@@ -107,9 +109,26 @@ pub(super) async fn status(
         return Ok(StatusCode::NO_CONTENT);
     }
     let operations = differs.operations(&caller.uid, &told).map_err(HttpError::internal)?;
+    let came = clock::fine();
     app.reporter.write(&caller, operations).await?;
+    tell_of_grants(&app.served, &caller, (&now, &told), came);
     tracing::info!(fleet = %caller.key.fleet, endpoint = %caller.key.name, keys = %differs, "an agent's report was written");
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Traces the grants that hold by this report, which came at `came`, and did not by the one before.
+fn tell_of_grants(served: &Served, caller: &Caller, (before, told): (&Reported, &Reported), came: Timestamp) {
+    served.traces().tell(|| {
+        let manifest = served.manifest(&caller.key);
+        let traced = |(uid, said): (&str, Timestamp)| {
+            let about = served.grant_of(&caller.key, &uid.parse().ok()?)?;
+            let by_this =
+                manifest.as_ref().filter(|manifest| manifest.grants().iter().any(|(of, _)| of.as_str() == uid));
+            let handed_out = by_this.and_then(|manifest| manifest.handed_out()).map(clock::fine_at);
+            Some(trace::applied(about, handed_out, said, came))
+        };
+        trace::newly_applied(before, told).filter_map(traced).collect()
+    });
 }
 
 async fn read(sent: Body) -> Result<StatusReport, HttpError> {

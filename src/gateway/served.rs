@@ -10,14 +10,17 @@ use tokio::sync::watch;
 
 use super::index::{Changed, EndpointKey, Index, Key, Kind, Object, Reported};
 use super::manifest::Rendered;
+use super::trace;
 use crate::clock;
 use crate::metrics::{GatewayMetrics, Stage};
+use crate::traces::{About, Traces};
 
 /// What is served now, and to whom a change matters.
 #[derive(Debug, Default)]
 pub struct Served {
     state: Mutex<State>,
     metrics: Option<GatewayMetrics>,
+    traces: Traces,
 }
 
 #[derive(Debug, Default)]
@@ -55,8 +58,21 @@ impl Served {
         Self { metrics: Some(metrics), ..Self::default() }
     }
 
+    /// The ways of grants are told to these.
+    #[must_use]
+    pub fn traced(self, traces: Traces) -> Self {
+        Self { traces, ..self }
+    }
+
+    /// Who is told of the ways of grants.
+    #[must_use]
+    pub fn traces(&self) -> &Traces {
+        &self.traces
+    }
+
     /// An object was added or changed: wakes those whose manifest it touches.
     pub fn apply(&self, object: Object) {
+        let came = clock::fine();
         let applied = applied(&object);
         let key = object.key();
         let before = self.lock().index.newest(&key);
@@ -64,6 +80,12 @@ impl Served {
         let after = self.lock().index.newest(&key).filter(|after| before.as_ref() != Some(after));
         if let Some((metrics, (_, signed_at))) = self.metrics.as_ref().zip(after) {
             metrics.propagated(Stage::CommitToGateway, signed_at.until(clock::now()));
+        }
+        if let Some((_, signed_at)) = after {
+            self.traces.tell(|| {
+                let about = self.lock().index.granted(&key);
+                about.into_iter().map(|about| trace::reached(about, signed_at, came)).collect()
+            });
         }
         if let Some((key, manifest)) = applied {
             self.remember(&key, manifest);
@@ -96,6 +118,12 @@ impl Served {
     #[must_use]
     pub fn concerns(&self, key: &EndpointKey, uid: &Uid) -> bool {
         self.lock().index.concerns(key, uid)
+    }
+
+    /// What the grant is about that the request of this uid gives this endpoint.
+    #[must_use]
+    pub fn grant_of(&self, key: &EndpointKey, uid: &Uid) -> Option<About> {
+        self.lock().index.grant_of(key, uid)
     }
 
     /// Do these two manifests of the endpoint differ in nothing but the fleet part? `before` is the one that its status names, `now`
