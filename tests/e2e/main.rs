@@ -25,5 +25,6 @@ mod revocation;
 mod rights;
 mod stages;
 mod takeover;
+mod traces;
 mod uninstall;
 mod writes;
