@@ -10,7 +10,7 @@ use tidegate_test_support::assets;
 use crate::helm::{Helm, chart, objects};
 
 /// What somebody sets, and what has to be in the refusal.
-const REFUSED: [(&str, &str); 22] = [
+const REFUSED: [(&str, &str); 23] = [
     ("--set=nonsense=1", "additional properties 'nonsense' not allowed"),
     ("--set=controller.replica=1", "at '/controller': additional properties 'replica' not allowed"),
     ("--set=gateway.tls.secret=mine", "at '/gateway/tls': additional properties 'secret' not allowed"),
@@ -34,6 +34,7 @@ const REFUSED: [(&str, &str); 22] = [
     ("--set=controller.retention=30d", "at '/controller/retention': '30d' does not match pattern"),
     ("--set=controller.extraArgs[0]=suspended", "at '/controller/extraArgs/0': 'suspended' does not match pattern"),
     ("--set-json=networkPolicy.apiServer.ports=[]", "at '/networkPolicy/apiServer/ports': minItems: got 0, want 1"),
+    ("--set=tracing.endpoint=collector:4317", "at '/tracing/endpoint': 'collector:4317' does not match pattern"),
     ("--set=commonLabels.app\\.kubernetes\\.io/name=mine", "invalid propertyName 'app.kubernetes.io/name'"),
     ("--kube-version=1.29.9", "requires kubeVersion: >=1.30.0-0"),
 ];

@@ -101,7 +101,7 @@ readinessProbe:
   periodSeconds: 5
 {{- end }}
 
-{{/* What both processes may reach: names and the API server. */}}
+{{/* What both processes may reach: names, the API server and, where it is set, the collector of traces. */}}
 {{- define "tidegate.egress" -}}
 - ports:
   - {port: 53, protocol: UDP}
@@ -117,9 +117,20 @@ readinessProbe:
   - ipBlock: {cidr: {{ . | quote }}}
   {{- end }}
   {{- end }}
+{{- with .Values.tracing.endpoint }}
+# The collector of traces, by its port: policies know no names.
+- ports:
+  - {port: {{ include "tidegate.collectorPort" . }}, protocol: TCP}
+{{- end }}
 {{- with .Values.networkPolicy.extraEgress }}
 {{- toYaml . | nindent 0 }}
 {{- end }}
+{{- end }}
+
+{{/* The port of a URL. Called with it. */}}
+{{- define "tidegate.collectorPort" -}}
+{{- $port := . | trimSuffix "/" | regexFind ":[0-9]+$" | trimPrefix ":" -}}
+{{- $port | default (ternary "443" "80" (hasPrefix "https:" .)) -}}
 {{- end }}
 
 {{/* Who may read metrics and health, on the admin port of both processes. The kubelet's probes are always allowed. */}}
