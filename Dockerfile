@@ -1,7 +1,7 @@
 # One image with both servers, static, on nothing, for linux/amd64 and linux/arm64:
 #   docker buildx build --platform linux/amd64,linux/arm64 -t tidegate:0.1.0 .
 # The same without a container engine: make image.
-FROM --platform=$BUILDPLATFORM rust:1.95.0-bookworm AS build
+FROM --platform=$BUILDPLATFORM rust:1.95.0-bookworm@sha256:6258907abe69656e41cd992e0b705cdcfabcbbe3db374f92ed2d47121282d4a1 AS build
 ARG TARGETARCH
 WORKDIR /src
 # The compiler of the other architecture, where it is another one.
@@ -14,9 +14,7 @@ RUN set -eu; \
 COPY rust-toolchain.toml ./
 RUN case "$TARGETARCH" in arm64) rustup target add aarch64-unknown-linux-gnu ;; amd64) rustup target add x86_64-unknown-linux-gnu ;; esac
 COPY . .
-ENV CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc \
-    CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_LINKER=x86_64-linux-gnu-gcc
-RUN hack/image/programs.sh "$TARGETARCH" /image
+RUN hack/image/programs.sh "$TARGETARCH" /image tidegate controller gateway
 
 FROM scratch
 COPY --from=build /image/controller /image/gateway /

@@ -65,6 +65,10 @@ image: ## Build the image as an OCI layout in target/image/layout and check it, 
 	hack/image/build.sh target/image/layout
 	hack/image/check.sh target/image/layout
 
+.PHONY: image-twice
+image-twice: ## Build the image twice, in two folders, and compare the bytes (twice as long; the settings of image)
+	hack/image/twice.sh target/image/layout
+
 .PHONY: mutants
 mutants: mutants-core controlplane ## Weaken admission policies and core in every place; each must turn a test red (40 minutes; the policies alone 3)
 	cargo test --locked --package tidegate --test api weakened -- --ignored --nocapture

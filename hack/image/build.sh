@@ -2,7 +2,7 @@
 # Builds the image without a container engine, as an OCI layout: two static programs in one layer on nothing, a fixed user, and the same
 # bytes for the same sources.
 #   hack/image/build.sh <folder>
-#   ARCHES   amd64 and arm64; this machine's alone by default. Another one needs its Rust target and a C compiler for it.
+#   ARCHES   amd64 and arm64; this machine's alone by default. Another one needs a C compiler for it (programs.sh says which).
 #   PROFILE  release, or dev for a quick look (programs.sh)
 set -euo pipefail
 layout=$1
@@ -26,7 +26,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 manifests=()
 for arch in ${ARCHES:-$here}; do
-    hack/image/programs.sh "$arch" "$work/root"
+    hack/image/programs.sh "$arch" "$work/root" tidegate controller gateway
     tar -c -C "$work/root" --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner --format=ustar controller gateway > "$work/layer.tar"
     diff_id=$(sha256sum "$work/layer.tar" | cut -d ' ' -f 1)
     gzip -n -9 "$work/layer.tar"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Checks an OCI layout of the image without a registry: every blob is what its digest says, the user is not root, both programs are static,
-# are the only files, and run; and building it again gives the same bytes.
+# are the only files, and run; and packing them again gives the same bytes. That compiling gives the same bytes is for twice.sh.
 #   hack/image/check.sh <folder>      with the settings of build.sh
 set -euo pipefail
 layout=$(cd "$1" && pwd)
@@ -39,7 +39,7 @@ for manifest in $(digests "$image"); do
 done
 [ "$checked" -gt 0 ] || fail 'there is no image in it'
 if again=$(mktemp -d) && hack/image/build.sh "$again/layout" > /dev/null; then
-    diff -r "$layout" "$again/layout" > /dev/null || fail 'the same sources gave other bytes'
+    diff -r "$layout" "$again/layout" > /dev/null || fail 'the same programs gave other bytes'
     rm -rf "$again"
 fi
-echo "image: $checked built, static, not root, the same bytes twice; $(du -sh "$layout" | cut -f 1)"
+echo "image: $checked built, static, not root, packed alike twice; $(du -sh "$layout" | cut -f 1)"
