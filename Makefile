@@ -8,12 +8,16 @@ TOOLS := $(CACHE)/tools/bin
 CARGO_DENY_VERSION := 0.20.2
 CARGO_MACHETE_VERSION := 0.9.2
 CARGO_MUTANTS_VERSION := 27.1.0
+ACTIONLINT_VERSION := 1.7.12
+COSIGN_VERSION := 3.1.3
+CRANE_VERSION := 0.22.1
 HELM_VERSION := 3.22.0
 KUBECONFORM_VERSION := 0.8.0
 # For the definitions of monitors and rules.
 PROMETHEUS_OPERATOR_VERSION := 0.85.0
-INSTALLED := $(addprefix $(TOOLS)/,cargo-deny-$(CARGO_DENY_VERSION) cargo-machete-$(CARGO_MACHETE_VERSION) helm-$(HELM_VERSION) \
-	kubeconform-$(KUBECONFORM_VERSION) prometheus-operator-$(PROMETHEUS_OPERATOR_VERSION))
+INSTALLED := $(addprefix $(TOOLS)/,cargo-deny-$(CARGO_DENY_VERSION) cargo-machete-$(CARGO_MACHETE_VERSION) actionlint-$(ACTIONLINT_VERSION) \
+	helm-$(HELM_VERSION) kubeconform-$(KUBECONFORM_VERSION) prometheus-operator-$(PROMETHEUS_OPERATOR_VERSION))
+RELEASE_TOOLS := $(addprefix $(TOOLS)/,cosign-$(COSIGN_VERSION) crane-$(CRANE_VERSION) helm-$(HELM_VERSION))
 K8S ?= 1.36.3
 export TIDEGATE_K8S := $(K8S)
 
@@ -69,6 +73,14 @@ image: ## Build the image as an OCI layout in target/image/layout and check it, 
 image-twice: ## Build the image twice, in two folders, and compare the bytes (twice as long; the settings of image)
 	hack/image/twice.sh target/image/layout
 
+.PHONY: release
+release: $(TOOLS)/helm-$(HELM_VERSION) ## Build all that a release consists of, unsigned, in target/release-files (the settings of image)
+	PATH="$(TOOLS):$$PATH" hack/release/build.sh target/release-files
+
+.PHONY: release-check
+release-check: release release-tools ## Check it; sign it with a throw-away key, push it to a registry on this machine, verify as docs/verify.md says
+	PATH="$(TOOLS):$$PATH" hack/release/check.sh target/release-files
+
 .PHONY: mutants
 mutants: mutants-core controlplane ## Weaken admission policies and core in every place; each must turn a test red (40 minutes; the policies alone 3)
 	cargo test --locked --package tidegate --test api weakened -- --ignored --nocapture
@@ -93,7 +105,7 @@ bench-cluster: controlplane ## The controller on an API server, beside a bare cl
 	@exec target/bench/release/bench-cluster $(if $(SHORT),--requests 100 --rounds 1,--write docs/benchmarks.md)
 
 .PHONY: lint
-lint: tools controlplane ## Formatting, clippy, docs, generated files, breaking changes of the API, arrows between modules, licences and bans
+lint: tools controlplane ## Formatting, clippy, docs, generated files, breaking changes of the API, arrows between modules, licences and bans, workflows
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --locked --workspace --no-deps --document-private-items
@@ -102,6 +114,7 @@ lint: tools controlplane ## Formatting, clippy, docs, generated files, breaking 
 	hack/arrows.sh
 	$(TOOLS)/cargo-deny --log-level error --locked check licenses bans sources
 	$(TOOLS)/cargo-machete
+	hack/release/version.sh > /dev/null
 
 .PHONY: generate
 generate: tools controlplane ## Write the generated files anew: CRDs, reference and metrics pages, the dashboard, config/ and install.yaml, health scripts, the chart's README
@@ -131,6 +144,9 @@ prometheus: ## Build promtool and prometheus into the cache (once, about 5 minut
 .PHONY: tools
 tools: $(INSTALLED) ## Install the tools of lint, generate and test-chart into the cache (once)
 
+.PHONY: release-tools
+release-tools: $(RELEASE_TOOLS) ## Install the tools of release-check into the cache (once, about 10 minutes)
+
 $(TOOLS)/cargo-deny-$(CARGO_DENY_VERSION):
 	cargo install cargo-deny --version $(CARGO_DENY_VERSION) --locked --no-default-features --root $(CACHE)/tools
 	@touch $@
@@ -144,6 +160,18 @@ $(TOOLS)/cargo-mutants-$(CARGO_MUTANTS_VERSION):
 	@touch $@
 
 GO_INSTALL = GOBIN=$(TOOLS) GOFLAGS= CGO_ENABLED=0 go install -trimpath -ldflags '-s -w'
+
+$(TOOLS)/actionlint-$(ACTIONLINT_VERSION):
+	$(GO_INSTALL) github.com/rhysd/actionlint/cmd/actionlint@v$(ACTIONLINT_VERSION)
+	@touch $@
+
+$(TOOLS)/cosign-$(COSIGN_VERSION):
+	$(GO_INSTALL) github.com/sigstore/cosign/v3/cmd/cosign@v$(COSIGN_VERSION)
+	@touch $@
+
+$(TOOLS)/crane-$(CRANE_VERSION):
+	$(GO_INSTALL) github.com/google/go-containerregistry/cmd/crane@v$(CRANE_VERSION)
+	@touch $@
 
 $(TOOLS)/helm-$(HELM_VERSION):
 	$(GO_INSTALL) helm.sh/helm/v3/cmd/helm@v$(HELM_VERSION)

@@ -5,10 +5,11 @@ use std::ops::Range;
 use anyhow::{Context, Result, bail, ensure};
 
 /// Why a block is not run as it stands. Closed, so that no block goes unread for another reason.
-pub const NOT_RUN: [&str; 8] = [
+pub const NOT_RUN: [&str; 9] = [
     "builds for minutes; CI builds it",
     "needs a kubelet",
     "needs an image registry",
+    "needs a published release",
     "needs Argo CD",
     "needs Flux",
     "needs helm",
