@@ -114,6 +114,7 @@ lint: tools controlplane ## Formatting, clippy, docs, generated files, breaking 
 	hack/arrows.sh
 	$(TOOLS)/cargo-deny --log-level error --locked check licenses bans sources
 	$(TOOLS)/cargo-machete
+	$(TOOLS)/actionlint
 	hack/release/version.sh > /dev/null
 
 .PHONY: generate
