@@ -47,9 +47,10 @@ test-monitoring: controlplane prometheus ## Alerts by promtool, the dashboard by
 	$(if $(PICTURES),TIDEGATE_WRITE_GOLDEN=1) cargo test --locked --package tidegate --test e2e dashboard -- --ignored --nocapture
 
 .PHONY: test-chart
-test-chart: tools controlplane ## The Helm chart: renders, values, schemas, installation, upgrade; on both ends of the supported range (2 minutes)
+test-chart: tools controlplane ## The Helm chart: renders, values, schemas, installation, upgrade, what the docs say of it; on both ends of the supported range (4 minutes)
 	cargo build --locked $(PROGRAMS)
 	cargo test --locked --package tidegate --test chart -- --ignored
+	cargo test --locked --package tidegate --test docs helm -- --ignored
 	env -u KUBEBUILDER_ASSETS TIDEGATE_K8S=1.30.14 hack/controlplane/build.sh > /dev/null
 	env -u KUBEBUILDER_ASSETS TIDEGATE_K8S=1.30.14 cargo test --locked --package tidegate --test chart server -- --ignored
 
