@@ -1,22 +1,22 @@
 //! Which change makes which pass run: the watches of all kinds, what listens to which, and the loop that runs a kind's passes.
 
+mod wire;
+
 use std::collections::HashMap;
 use std::convert::Infallible;
 use std::fmt::Debug;
-use std::future::{Future, pending, ready};
+use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::channel::mpsc::{self, UnboundedSender};
-use futures::stream::{self, BoxStream, SelectAll, select_all};
+use futures::stream::{self, BoxStream};
 use futures::{Stream, StreamExt};
 use k8s_openapi::api::certificates::v1::CertificateSigningRequest;
 use k8s_openapi::api::core::v1::Namespace;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::core::PartialObjectMeta;
-use kube::runtime::controller::{self, Action, Config};
 use kube::runtime::reflector::{ObjectRef, Store};
-use kube::runtime::{WatchStreamExt, applier, watcher};
+use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use tidegate_api::names::{FLEET, REVOKE_FINALIZER, SIGNER_NAME, condition};
@@ -26,34 +26,12 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::error::Error;
-use super::queue::Queue;
+use self::wire::Wire;
 use super::timekeeper::Timekeeper;
-use super::turns::{Key, Limits, in_turns};
 use super::watch::Watch;
 use super::{Context, Guarded, certificate, counts, endpoint, fleet, lock, policy, request};
-use crate::clock;
-use crate::metrics::{Kind, Outcome};
+use crate::metrics::Kind;
 use crate::runtime::{Readiness, vital, watch_anew, watch_config};
-
-/// Passes at the same time, per kind.
-const CONCURRENCY: u16 = 8;
-
-/// Over requests: each waits for the API server most of its time, and the more wait together, the more share one read.
-const CONCURRENCY_OF_REQUESTS: u16 = 32;
-
-/// For one person.
-const CONCURRENCY_OF_ONE: usize = 2;
-
-/// What makes the passes of a kind run: names of its objects.
-type Triggers<K> = SelectAll<BoxStream<'static, ObjectRef<K>>>;
-
-/// One kind's cache and what triggers its passes.
-pub struct Wire<K: Resource<DynamicType = ()> + Clone + 'static> {
-    /// The cache.
-    pub store: Store<K>,
-    triggers: Triggers<K>,
-}
 
 /// The kinds with passes, before they run.
 pub struct Wiring {
@@ -421,96 +399,4 @@ fn is_in(request: &ElevationRequest, states: &[State]) -> bool {
 /// The Fleet of an object's namespace.
 fn fleet_of(object: &impl ResourceExt) -> Vec<ObjectRef<Guarded<Fleet>>> {
     object.namespace().map(|namespace| ObjectRef::new(FLEET).within(&namespace)).into_iter().collect()
-}
-
-// === impl Wire ===
-
-impl<K> Wire<K>
-where
-    K: Resource<DynamicType = ()> + Clone + Debug + Send + Sync + 'static,
-{
-    fn new<const N: usize>(store: Store<K>, triggers: [BoxStream<'static, ObjectRef<K>>; N]) -> Self {
-        Self { store, triggers: select_all(triggers) }
-    }
-
-    /// Every object, at each of these ticks too.
-    fn also(mut self, ticks: BoxStream<'static, ()>) -> Self {
-        let store = self.store.clone();
-        let all = ticks.flat_map(move |()| {
-            let all = store.state();
-            stream::iter(all.into_iter().map(|object| ObjectRef::from_obj(object.as_ref())))
-        });
-        self.triggers.push(all.boxed());
-        self
-    }
-
-    /// Every object, when the passes begin.
-    fn all_once(self) -> Self {
-        self.also(stream::once(ready(())).boxed())
-    }
-
-    /// Passes wait in turns, by what `whose` says of an object. Whoever takes the sender tells of each that is over.
-    fn in_turns(self, whose: impl Fn(&K) -> String + Send + 'static) -> (Self, UnboundedSender<Key>) {
-        let (tell, passed) = mpsc::unbounded();
-        let limits = Limits { all: usize::from(CONCURRENCY_OF_REQUESTS), each: CONCURRENCY_OF_ONE };
-        let turns = in_turns(self.triggers, self.store.clone(), limits, passed, whose);
-        (Self { store: self.store, triggers: select_all([turns.boxed()]) }, tell)
-    }
-
-    /// Runs the passes until told to stop, then those that have begun to their end, measuring each.
-    fn drive<F, R>(
-        self,
-        reconcile: F,
-        kind: Kind,
-        context: &Arc<Context>,
-        stop: &CancellationToken,
-    ) -> impl Future<Output = ()> + Send + use<K, F, R>
-    where
-        F: Fn(Arc<K>, Arc<Context>) -> R + Send + 'static,
-        R: Future<Output = Result<Action, Error>> + Send + 'static,
-    {
-        let waiting = Arc::new(Queue::new(kind, context.metrics.clone()));
-        let begun = Arc::clone(&waiting);
-        let measured = move |object: Arc<K>, context: Arc<Context>| {
-            begun.begins(object.namespace().as_deref(), &object.name_any(), clock::monotonic());
-            let pass = reconcile(object, Arc::clone(&context));
-            Box::pin(async move {
-                let started = clock::monotonic();
-                let result = pass.await;
-                let outcome = match &result {
-                    Ok(_) => Outcome::Ok,
-                    Err(error) if error.is_conflict() => Outcome::Conflict,
-                    Err(error) => {
-                        context.metrics.failed(kind, error.step());
-                        Outcome::Error
-                    }
-                };
-                context.metrics.reconciled(kind, outcome, clock::monotonic().saturating_sub(started));
-                result
-            })
-        };
-        let on_error = move |object: Arc<K>, error: &Error, context: Arc<Context>| {
-            let (namespace, name, uid) = (object.namespace().unwrap_or_default(), object.name_any(), object.uid());
-            let traced = uid.as_ref().filter(|_| kind == Kind::Request).and_then(|uid| context.traces.of(uid));
-            let trace_id = traced.map(tracing::field::display);
-            if error.is_conflict() {
-                tracing::debug!(?kind, namespace, name, uid, trace_id, %error, "changed meanwhile; looking again");
-            } else {
-                tracing::warn!(?kind, namespace, name, uid, trace_id, %error, "could not judge; nothing was changed");
-            }
-            error.retry()
-        };
-        let noted = Arc::clone(&waiting);
-        let note = move |due: &ObjectRef<K>| noted.due(due.namespace.as_deref(), &due.name, clock::monotonic());
-        let queue = self.triggers.inspect(note).map(Ok::<_, Infallible>).take_until(stop.clone().cancelled_owned());
-        let concurrency = if kind == Kind::Request { CONCURRENCY_OF_REQUESTS } else { CONCURRENCY };
-        let config = Config::default().concurrency(concurrency);
-        // What is gone from the cache needs no pass, and what went wrong in one has been told.
-        applier(measured, on_error, Arc::clone(context), self.store, queue, config).for_each(move |passed| {
-            if let Err(controller::Error::ObjectNotFound(gone)) = passed {
-                waiting.gone(gone.namespace.as_deref(), &gone.name);
-            }
-            ready(())
-        })
-    }
 }
