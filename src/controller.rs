@@ -271,8 +271,8 @@ impl Context {
         counts
     }
 
-    /// May a request that ended be let go? Once the fleet part names it as revoked, or its grant would be over by now, or it never had
-    /// one: then nobody can bring the grant back.
+    /// May a request that ended be let go? Once the fleet part calls its grant revoked or void, or it would be over by now, or it never
+    /// had one: then nobody can bring the grant back.
     fn revocation_is_known(&self, request: &ElevationRequest) -> bool {
         let status = request.status.as_ref();
         let end = status.and_then(|status| status.expiration_time.as_ref()).map(convert::instant);
@@ -289,7 +289,8 @@ impl Context {
             signed.envelope.read_unverified::<FleetBody>().ok()
         });
         let uid = request.metadata.uid.as_deref().and_then(|uid| uid.parse().ok());
-        part.zip(uid).is_some_and(|(part, uid)| part.body.is_revoked(&uid))
+        let ended_at = convert::finished_at(request);
+        part.zip(uid).is_some_and(|(part, uid)| part.body.is_revoked(&uid) || part.body.had_voided(ended_at))
     }
 
     /// The namespaces that hold a policy or an endpoint and are not being deleted, as cached.

@@ -8,7 +8,7 @@ use kube::ResourceExt;
 use kube::runtime::controller::Action;
 use tidegate_api as api;
 use tidegate_core::envelope::{Signed, sequence_after};
-use tidegate_core::fleet::{FleetBody, FleetView, PolicyInForce, Revoked, Settings};
+use tidegate_core::fleet::{FleetBody, FleetView, PolicyInForce, Revoked, Settings, to_name};
 use tidegate_core::interval::Instant;
 use tidegate_core::name::FleetRef;
 use tidegate_core::part::{Part, PartKind};
@@ -181,9 +181,12 @@ struct View {
     locks: Vec<tidegate_core::lock::Lock>,
     endpoints: Vec<tidegate_core::endpoint::Endpoint>,
     total: usize,
-    revoked: Vec<Revoked>,
-    given_back: Vec<Revoked>,
+    revoked: Vec<EndedEarly>,
+    given_back: Vec<EndedEarly>,
 }
+
+/// What to name as revoked, and when it ended.
+type EndedEarly = (Revoked, Option<Instant>);
 
 impl View {
     fn of(object: &api::Fleet, context: &Context, settings: &Settings) -> Self {
@@ -205,13 +208,14 @@ impl View {
     }
 
     fn compiled_from<'a>(&'a self, previous: &'a Previous, settings: &Settings, now: Instant) -> FleetView<'a> {
+        let part = previous.part.as_ref().map(|part| &part.body);
         FleetView {
             policies: self.policies.clone(),
             locks: &self.locks,
             endpoints: &self.endpoints,
-            revoked: self.revoked.clone(),
-            given_back: self.given_back.clone(),
-            previous: previous.part.as_ref().map(|part| &part.body),
+            revoked: to_name(self.revoked.clone(), part),
+            given_back: to_name(self.given_back.clone(), part),
+            previous: part,
             sequence: sequence_after::<FleetBody>(previous.signed.as_ref(), now),
             prune: previous.is_due(settings, now),
         }
@@ -232,11 +236,11 @@ fn in_force(policy: &api::JitPolicy) -> Option<PolicyInForce> {
 }
 
 /// A request whose grant ended in this way before its time.
-fn ended_early(request: &api::ElevationRequest, state: State) -> Option<Revoked> {
+fn ended_early(request: &api::ElevationRequest, state: State) -> Option<EndedEarly> {
     let status = request.status.as_ref()?;
     let ended = status.state.as_deref() == Some(state.as_str());
     let not_after = status.expiration_time.as_ref().map(convert::instant)?;
-    ended.then_some(Revoked { request: request.uid()?.parse().ok()?, not_after })
+    ended.then_some((Revoked { request: request.uid()?.parse().ok()?, not_after }, convert::finished_at(request)))
 }
 
 /// Makes the Fleet of a namespace that has none. Applied without values, so that it owns none: whoever writes a Fleet later does not

@@ -105,17 +105,23 @@ fn from_stage(from: &StageProgress) -> api::StageApproval {
     api::StageApproval { name: from.name.to_string(), approved, approvals }
 }
 
+/// When its end was recorded.
+#[must_use]
+pub fn finished_at(object: &api::ElevationRequest) -> Option<Instant> {
+    let conditions = object.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
+    let finished = conditions.iter().find(|c| c.type_ == condition::FINISHED && c.status == "True");
+    finished.map(|c| instant(&c.last_transition_time))
+}
+
 /// What counts for how long the object of this request stays.
 #[must_use]
 pub fn record(object: &api::ElevationRequest, request: &Request) -> Record {
-    let conditions = object.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
-    let finished = conditions.iter().find(|c| c.type_ == condition::FINISHED && c.status == "True");
     let created = object.metadata.creation_timestamp.as_ref();
     Record {
         state: request.status.as_ref().map(|status| status.state),
         // The API server gives every object one; without it the object stays.
         created_at: created.map_or(Instant::MAX, instant),
-        ended_at: finished.map(|c| instant(&c.last_transition_time)),
+        ended_at: finished_at(object),
         held: request.deleting || object.finalizers().iter().any(|name| name == REVOKE_FINALIZER),
     }
 }

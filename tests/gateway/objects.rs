@@ -102,6 +102,7 @@ pub fn fleet_body(policies: &[(&str, u64)], revoked: &[&str]) -> FleetBody {
         freshness: Duration::from_secs(900),
         object: uid(FLEET_UID),
         void_below: 0,
+        void_time: Instant::from_second(0),
         policies,
         locked: Vec::new(),
         revoked: revoked.collect(),

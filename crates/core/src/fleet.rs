@@ -55,6 +55,9 @@ pub struct FleetBody {
     /// Grants that were signed beside a part of a lower sequence are void: too many of them were revoked to be named.
     #[serde(rename = "voidBelow")]
     pub void_below: u64,
+    /// When that was said for the first time. A grant that had ended by then was void already, and need not be named.
+    #[serde(rename = "voidTime")]
+    pub void_time: Instant,
     /// The policies in force, sorted by uid. One that is not here, or at another sequence, is not.
     pub policies: Vec<PolicyInForce>,
     /// Whom a Lock stops now, in the order of the Locks' names.
@@ -142,7 +145,7 @@ impl Settings {
     /// The part of the Fleet of this uid, as of `now`: the same whatever the order in which things are given.
     #[must_use]
     pub fn compile(&self, object: &Uid, view: FleetView<'_>, now: Instant) -> FleetBody {
-        let (revoked, void_below) = revoked(&view, now);
+        let (revoked, (void_below, void_time)) = revoked(&view, now);
         let FleetView { policies, locks, endpoints, .. } = view;
         let policies = latest(policies.into_iter().map(|PolicyInForce { uid, sequence }| (uid, sequence)));
         let mut ending: Vec<&Lock> =
@@ -152,6 +155,7 @@ impl Settings {
             freshness: self.freshness,
             object: object.clone(),
             void_below,
+            void_time,
             policies: policies.into_iter().map(|(uid, sequence)| PolicyInForce { uid, sequence }).collect(),
             locked: ending.into_iter().map(|lock| Locked::of(lock, endpoints)).collect(),
             revoked,
@@ -166,10 +170,10 @@ impl Settings {
     }
 }
 
-/// The grants to name, and below which sequence every grant is void. Too many to name: what people gave back themselves goes first, as
+/// The grants to name, and below which sequence every grant is void since when. Too many to name: what people gave back themselves goes first, as
 /// it is their own; then everything signed beside an earlier part is void, which ends more than it should and never less. It goes by
 /// sequences and not by the time: a grant of the second in which this is signed may be of before or of after.
-fn revoked(view: &FleetView<'_>, now: Instant) -> (Vec<Revoked>, u64) {
+fn revoked(view: &FleetView<'_>, now: Instant) -> (Vec<Revoked>, (u64, Instant)) {
     let pairs = |list: &[Revoked]| -> Vec<(Uid, Instant)> {
         list.iter().map(|Revoked { request, not_after }| (request.clone(), *not_after)).collect()
     };
@@ -179,15 +183,27 @@ fn revoked(view: &FleetView<'_>, now: Instant) -> (Vec<Revoked>, u64) {
     let kept = before.into_iter().filter(|(uid, end)| stays(*end) && !given_back.contains_key(uid));
     let taken = pairs(&view.revoked).into_iter().filter(|(_, end)| now < *end);
     let mut named = latest(kept.chain(taken));
-    let void_below = view.previous.map_or(view.sequence, |previous| previous.void_below);
+    let all_until_now = (view.sequence, now);
+    let void = view.previous.map_or(all_until_now, |previous| (previous.void_below, previous.void_time));
     if named.len() > MAX_REVOKED {
-        return (Vec::new(), view.sequence);
+        return (Vec::new(), all_until_now);
     }
     let mut own: Vec<(Uid, Instant)> = given_back.into_iter().filter(|(_, end)| now < *end).collect();
     own.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
     let room = MAX_REVOKED - named.len();
     named.extend(own.into_iter().take(room));
-    (named.into_iter().map(|(request, not_after)| Revoked { request, not_after }).collect(), void_below)
+    (named.into_iter().map(|(request, not_after)| Revoked { request, not_after }).collect(), void)
+}
+
+/// Those of the grants that ended before their time, each with the instant of that, which the next part has to name. What had ended when
+/// everything was made void is void; were it named, too many would be too many again each time, and no new grant would last.
+#[must_use]
+pub fn to_name(
+    ended: impl IntoIterator<Item = (Revoked, Option<Instant>)>,
+    previous: Option<&FleetBody>,
+) -> Vec<Revoked> {
+    let is_void = |ended_at: Option<Instant>| previous.is_some_and(|part| part.had_voided(ended_at));
+    ended.into_iter().filter(|(_, ended_at)| !is_void(*ended_at)).map(|(revoked, _)| revoked).collect()
 }
 
 /// Each uid once, with the greatest of its values.
@@ -216,6 +232,13 @@ impl FleetBody {
     #[must_use]
     pub fn is_void(&self, requires: &Requires) -> bool {
         requires.object != self.object || requires.fleet < self.void_below
+    }
+
+    /// Is a grant that ended at this instant void, whichever it is? It was signed before its end, so beside an earlier part than the
+    /// one that first called those void, which was signed after it. Within one second nobody knows what came first.
+    #[must_use]
+    pub fn had_voided(&self, ended_at: Option<Instant>) -> bool {
+        ended_at.is_some_and(|ended_at| ended_at < self.void_time)
     }
 
     /// Did this grant end before its time?

@@ -64,7 +64,8 @@ pub(super) fn fleet(revoked: bool) -> Value {
         if revoked { vec![json!({"request": "r-1", "notAfter": "2036-01-01T00:00:00Z"})] } else { Vec::new() };
     let part = json!({
         "schema": 1, "trustDomain": "tidegate.test", "fleet": {"name": "berlin", "uid": "n-1"}, "sequence": 6,
-        "issuedTime": "2026-11-22T10:00:00Z", "freshness": 900, "object": "f-1", "voidBelow": 0, "policies": [], "locked": [], "revoked": revoked,
+        "issuedTime": "2026-11-22T10:00:00Z", "freshness": 900, "object": "f-1", "voidBelow": 0, "voidTime": "2026-11-22T09:00:00Z",
+        "policies": [], "locked": [], "revoked": revoked,
         "blocklists": [],
     });
     let key = signing::signing_key(&signing::generate_key().unwrap()).unwrap();

@@ -49,6 +49,7 @@ async fn with_fleet(served: &Served, readiness: &Readiness) {
         freshness: Duration::from_secs(900),
         object: "uid-f".parse().unwrap(),
         void_below: 0,
+        void_time: Instant::from_second(0),
         policies,
         locked,
         revoked,

@@ -170,6 +170,7 @@ pub fn fleet_body() -> FleetBody {
         freshness: FRESHNESS,
         object: fleet_object(),
         void_below: 0,
+        void_time: Instant::from_second(0),
         policies: in_force(1),
         locked: Vec::new(),
         revoked: Vec::new(),

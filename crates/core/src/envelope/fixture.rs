@@ -134,6 +134,7 @@ pub(crate) fn fleet_part() -> FleetBody {
         freshness: Duration::from_secs(900),
         object: uid(FLEET_UID),
         void_below: 0,
+        void_time: at(-3600),
         policies: vec![in_force(POLICY_UID), in_force(WINDOW_UID)],
         locked: Vec::new(),
         revoked: Vec::new(),

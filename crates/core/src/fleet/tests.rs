@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::endpoint::AccountEntry;
 use crate::envelope::fixture::{self, at, uid};
+use crate::grant::Requires;
 use crate::lock::LockTarget;
 use crate::name::{EndpointName, Named};
 
@@ -217,6 +218,36 @@ fn too_many_to_name_first_leaves_out_what_people_gave_back_and_then_voids_all() 
     assert_eq!((over.revoked.len(), over.void_below), (0, 9));
     let bytes = serde_json::to_vec(&full).unwrap().len();
     assert!(bytes < crate::policy::MAX_COMPILED, "{bytes}");
+}
+
+#[test]
+fn what_had_ended_when_all_was_void_is_not_named_again_and_new_grants_last() {
+    let many = || (0..=MAX_REVOKED).map(|n| (revoked(&format!("r-{n}"), 1_000), Some(at(6))));
+    let pass = |ended: Vec<(Revoked, Option<Instant>)>, previous: &FleetBody, sequence, second| {
+        let revoked = to_name(ended, Some(previous));
+        settings().compile(
+            &object(),
+            FleetView { revoked, previous: Some(previous), sequence, ..FleetView::default() },
+            at(second),
+        )
+    };
+    let voided = pass(many().collect(), &previous(Vec::new()), 9, 7);
+    assert_eq!((voided.void_below, voided.void_time, voided.revoked.len()), (9, at(7), 0));
+    let grant = Requires { placement: 1, fleet: 9, object: object() };
+    // In the same second it may have been signed beside this part, later it was; and one whose end is not known is named.
+    let later = [
+        (revoked("same", 1_000), Some(at(7))),
+        (revoked("later", 1_000), Some(at(8))),
+        (revoked("unknown", 1_000), None),
+    ];
+    let next = pass(many().chain(later).collect(), &voided, 10, 9);
+    assert_eq!((next.void_below, next.void_time), (9, at(7)));
+    assert!(!next.is_void(&grant), "what was granted since lasts");
+    assert_eq!(
+        next.revoked.iter().map(|named| named.request.as_str()).collect::<Vec<_>>(),
+        ["later", "same", "unknown"]
+    );
+    assert!(next.had_voided(Some(at(6))) && !next.had_voided(Some(at(7))) && !next.had_voided(None));
 }
 
 #[test]

@@ -109,6 +109,8 @@ impl Programs {
             // Without nodes nothing mounts tokens.
             .args(["--disable-admission-plugins=ServiceAccount", "--service-cluster-ip-range=10.96.0.0/16"])
             .arg(flag("audit-log-path", &self.audit_log))
+            // One file, in megabytes: at the default of 100 it would begin a new one, and whoever reads the log would miss what was before.
+            .arg("--audit-log-maxsize=100000")
             .arg(flag("audit-policy-file", &self.audit_policy));
         Process::spawn(&self.sandbox, "kube-apiserver", command)
     }

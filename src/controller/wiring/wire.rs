@@ -1,0 +1,133 @@
+//! One kind's passes: what triggers them, in whose turn, and the loop that runs and measures them.
+
+use std::convert::Infallible;
+use std::fmt::Debug;
+use std::future::{Future, ready};
+use std::sync::Arc;
+
+use futures::StreamExt;
+use futures::channel::mpsc::{self, UnboundedSender};
+use futures::stream::{self, BoxStream, SelectAll, select_all};
+use kube::runtime::applier;
+use kube::runtime::controller::{self, Action, Config};
+use kube::runtime::reflector::{ObjectRef, Store};
+use kube::{Resource, ResourceExt};
+use tokio_util::sync::CancellationToken;
+
+use crate::clock;
+use crate::controller::Context;
+use crate::controller::error::Error;
+use crate::controller::queue::Queue;
+use crate::controller::turns::{Key, Limits, in_turns};
+use crate::metrics::{Kind, Outcome};
+
+/// Passes at the same time, per kind.
+const CONCURRENCY: u16 = 8;
+
+/// Over requests: each waits for the API server most of its time, and the more wait together, the more share one read.
+const CONCURRENCY_OF_REQUESTS: u16 = 32;
+
+/// For one person.
+const CONCURRENCY_OF_ONE: usize = 2;
+
+/// What makes the passes of a kind run: names of its objects.
+type Triggers<K> = SelectAll<BoxStream<'static, ObjectRef<K>>>;
+
+/// One kind's cache and what triggers its passes.
+pub struct Wire<K: Resource<DynamicType = ()> + Clone + 'static> {
+    /// The cache.
+    pub store: Store<K>,
+    pub(super) triggers: Triggers<K>,
+}
+
+// === impl Wire ===
+
+impl<K> Wire<K>
+where
+    K: Resource<DynamicType = ()> + Clone + Debug + Send + Sync + 'static,
+{
+    pub(super) fn new<const N: usize>(store: Store<K>, triggers: [BoxStream<'static, ObjectRef<K>>; N]) -> Self {
+        Self { store, triggers: select_all(triggers) }
+    }
+
+    /// Every object, at each of these ticks too.
+    pub(super) fn also(mut self, ticks: BoxStream<'static, ()>) -> Self {
+        let store = self.store.clone();
+        let all = ticks.flat_map(move |()| {
+            let all = store.state();
+            stream::iter(all.into_iter().map(|object| ObjectRef::from_obj(object.as_ref())))
+        });
+        self.triggers.push(all.boxed());
+        self
+    }
+
+    /// Every object, when the passes begin.
+    pub(super) fn all_once(self) -> Self {
+        self.also(stream::once(ready(())).boxed())
+    }
+
+    /// Passes wait in turns, by what `whose` says of an object. Whoever takes the sender tells of each that is over.
+    pub(super) fn in_turns(self, whose: impl Fn(&K) -> String + Send + 'static) -> (Self, UnboundedSender<Key>) {
+        let (tell, passed) = mpsc::unbounded();
+        let limits = Limits { all: usize::from(CONCURRENCY_OF_REQUESTS), each: CONCURRENCY_OF_ONE };
+        let turns = in_turns(self.triggers, self.store.clone(), limits, passed, whose);
+        (Self { store: self.store, triggers: select_all([turns.boxed()]) }, tell)
+    }
+
+    /// Runs the passes until told to stop, then those that have begun to their end, measuring each.
+    pub(super) fn drive<F, R>(
+        self,
+        reconcile: F,
+        kind: Kind,
+        context: &Arc<Context>,
+        stop: &CancellationToken,
+    ) -> impl Future<Output = ()> + Send + use<K, F, R>
+    where
+        F: Fn(Arc<K>, Arc<Context>) -> R + Send + 'static,
+        R: Future<Output = Result<Action, Error>> + Send + 'static,
+    {
+        let waiting = Arc::new(Queue::new(kind, context.metrics.clone()));
+        let begun = Arc::clone(&waiting);
+        let measured = move |object: Arc<K>, context: Arc<Context>| {
+            begun.begins(object.namespace().as_deref(), &object.name_any(), clock::monotonic());
+            let pass = reconcile(object, Arc::clone(&context));
+            Box::pin(async move {
+                let started = clock::monotonic();
+                let result = pass.await;
+                let outcome = match &result {
+                    Ok(_) => Outcome::Ok,
+                    Err(error) if error.is_conflict() => Outcome::Conflict,
+                    Err(error) => {
+                        context.metrics.failed(kind, error.step());
+                        Outcome::Error
+                    }
+                };
+                context.metrics.reconciled(kind, outcome, clock::monotonic().saturating_sub(started));
+                result
+            })
+        };
+        let on_error = move |object: Arc<K>, error: &Error, context: Arc<Context>| {
+            let (namespace, name, uid) = (object.namespace().unwrap_or_default(), object.name_any(), object.uid());
+            let traced = uid.as_ref().filter(|_| kind == Kind::Request).and_then(|uid| context.traces.of(uid));
+            let trace_id = traced.map(tracing::field::display);
+            if error.is_conflict() {
+                tracing::debug!(?kind, namespace, name, uid, trace_id, %error, "changed meanwhile; looking again");
+            } else {
+                tracing::warn!(?kind, namespace, name, uid, trace_id, %error, "could not judge; nothing was changed");
+            }
+            error.retry()
+        };
+        let noted = Arc::clone(&waiting);
+        let note = move |due: &ObjectRef<K>| noted.due(due.namespace.as_deref(), &due.name, clock::monotonic());
+        let queue = self.triggers.inspect(note).map(Ok::<_, Infallible>).take_until(stop.clone().cancelled_owned());
+        let concurrency = if kind == Kind::Request { CONCURRENCY_OF_REQUESTS } else { CONCURRENCY };
+        let config = Config::default().concurrency(concurrency);
+        // What is gone from the cache needs no pass, and what went wrong in one has been told.
+        applier(measured, on_error, Arc::clone(context), self.store, queue, config).for_each(move |passed| {
+            if let Err(controller::Error::ObjectNotFound(gone)) = passed {
+                waiting.gone(gone.namespace.as_deref(), &gone.name);
+            }
+            ready(())
+        })
+    }
+}
