@@ -33,7 +33,8 @@ impl Repository {
         let built = admin.kubectl([Path::new("kustomize"), &samples]).await?.ok()?;
         let read = |name: &str| Ok(std::fs::read_to_string(samples.join(format!("further/{name}.yaml")))?);
         let further = FURTHER.into_iter().map(read).collect::<Result<Vec<String>>>()?;
-        let all = std::iter::once(built).chain(further).collect::<Vec<_>>().join("\n---\n");
+        // The Fleet before what makes the controller create one (docs/gitops.md).
+        let all = further.into_iter().chain([built]).collect::<Vec<_>>().join("\n---\n");
         let file = |name: &str, text: &str| {
             let text = text.replace("berlin", namespace.name());
             let path = control_plane.sandbox().fresh_file("manifests", name, &text)?;
