@@ -131,6 +131,7 @@ pub fn fleet_part(policies: &[Policy]) -> anyhow::Result<FleetBody> {
         freshness: HOUR,
         object: "0b7c1d5e-0000-4000-8000-0000000000fe".parse()?,
         void_below: 0,
+        void_time: Instant::from_second(0),
         policies: in_force,
         locked: Vec::new(),
         revoked: Vec::new(),
