@@ -62,12 +62,13 @@ pub async fn reconcile(object: Arc<Guarded<ElevationRequest>>, context: Arc<Cont
     let open = context.ledgers.beside(&namespace(object), &request, referred.endpoint.found());
     let mut step = referred.judge(&request, &open, &context.guard.verdict());
     if changes_state(&request, &step) {
-        let mut guard = context.guard.verdict();
-        if !ends_on_time(&request, &step) {
-            let found;
-            (found, guard) = futures::future::join(live(object, &context), confirmed(&context)).await;
+        let guard = if ends_on_time(&request, &step) {
+            context.guard.verdict()
+        } else {
+            let (found, guard) = futures::future::join(live(object, &context), confirmed(&context)).await;
             referred = unless_granted(&request, found)?;
-        }
+            guard
+        };
         step = referred.judge_noted(object, &request, &guard, &context);
     }
     let wake = step.wake;
