@@ -166,6 +166,7 @@ impl Reader {
                 let controller = Controller::start(&self.control_plane).await?;
                 let gateway = Gateway::start(&self.control_plane).await?;
                 controller.ready(LOOKS).await?;
+                controller.guard_passes(LOOKS).await?;
                 gateway.ready(LOOKS).await?;
                 (self.controller, self.gateway) = (Some(controller), Some(gateway));
             }

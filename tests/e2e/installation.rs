@@ -46,6 +46,7 @@ impl Installation {
         let controller = Controller::start_anew(control_plane).await?;
         let gateways = [Gateway::start(control_plane).await?, Gateway::start(control_plane).await?];
         controller.ready(READY).await?;
+        controller.guard_passes(READY).await?;
         for gateway in &gateways {
             gateway.ready(READY).await?;
         }

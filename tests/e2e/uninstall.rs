@@ -132,7 +132,7 @@ async fn uninstalled_in_order_nothing_is_left_and_in_the_wrong_order_it_is_freed
     // Without its rights it could not keep its Lease, and has ended by itself.
     installation.controller.process.ended(SOON * 3).await?;
     let next = Controller::start_anew(control_plane).await?;
-    next.ready(READY).await?;
+    next.guard_passes(READY).await?;
     let fleet = Fleet::new(&installation, "wrong-order").await?;
     fleet.granted(REQUEST, "30m").await?;
     fleet.finalizer(REQUEST, true).await?;

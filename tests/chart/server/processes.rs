@@ -25,6 +25,7 @@ pub async fn start(control_plane: &'static ControlPlane) -> Result<Installation>
     let controller = controller(control_plane).await?;
     let gateways = [gateway(control_plane).await?, gateway(control_plane).await?];
     controller.ready(READY).await?;
+    controller.guard_passes(READY).await?;
     for gateway in &gateways {
         gateway.ready(READY).await?;
     }

@@ -136,6 +136,17 @@ impl Controller {
     pub async fn ready(&self, deadline: Duration) -> Result<()> {
         ready("the controller's readiness", &self.process, self.admin, deadline).await
     }
+
+    /// Waits until it leads and its admission guard has passed: from then on what people write counts. On a new installation a request
+    /// that is made earlier is declined.
+    ///
+    /// # Errors
+    /// When it has not within `deadline`.
+    pub async fn guard_passes(&self, deadline: Duration) -> Result<()> {
+        guard_passes(self.admin, deadline)
+            .await
+            .with_context(|| format!("its log ends:\n{}", self.process.stderr.tail(20)))
+    }
 }
 
 // === impl Gateway ===

@@ -54,6 +54,7 @@ impl<'a> Stage<'a> {
         let controller = Controller::start(control_plane).await?;
         let gateways = [Gateway::start(control_plane).await?, Gateway::start(control_plane).await?];
         controller.ready(SOON).await?;
+        controller.guard_passes(SOON).await?;
         narrator.note("controller  ready; it has made its signing key and its certificate authority");
         for gateway in &gateways {
             gateway.ready(SOON).await?;
