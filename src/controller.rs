@@ -11,6 +11,7 @@ mod error;
 mod events;
 mod fleet;
 mod guard;
+mod index;
 mod keys;
 mod leading;
 mod lease;

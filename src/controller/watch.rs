@@ -13,6 +13,7 @@ use kube::runtime::reflector::store::Writer;
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::runtime::watcher::{self, Event};
 
+use super::index::Index;
 use crate::clock;
 use crate::runtime::Readiness;
 
@@ -22,6 +23,7 @@ where
     K: Resource<DynamicType = ()> + Clone + 'static,
 {
     cache: Writer<K>,
+    indexes: Vec<Index<K>>,
     listeners: Vec<UnboundedSender<Arc<K>>>,
 }
 
@@ -34,13 +36,20 @@ where
     /// An empty cache that nobody listens to.
     #[must_use]
     pub fn new() -> Self {
-        Self { cache: Writer::default(), listeners: Vec::new() }
+        Self { cache: Writer::default(), indexes: Vec::new(), listeners: Vec::new() }
     }
 
     /// The cache.
     #[must_use]
     pub fn store(&self) -> Store<K> {
         self.cache.as_reader()
+    }
+
+    /// Its objects by the name of what they refer to; `None`: not to be found by it. Whoever is told of a change finds the index changed.
+    pub fn index(&mut self, refers_to: fn(&K) -> Option<String>) -> Index<K> {
+        let index = Index::new(refers_to);
+        self.indexes.push(index.clone());
+        index
     }
 
     /// Every object that is new, changed or gone; after a full list all that were or are in the cache. Not bounded: a listener
@@ -68,15 +77,25 @@ where
     }
 
     fn take(&mut self, event: &Event<K>) {
-        let before = if matches!(event, Event::InitDone) { self.store().state() } else { Vec::new() };
-        self.cache.apply_watcher_event(event);
+        let store = self.store();
         match event {
             // Not in the cache before the list is complete.
-            Event::Init | Event::InitApply(_) => {}
-            Event::Apply(object) | Event::Delete(object) => self.tell(&Arc::new(object.clone())),
+            Event::Init | Event::InitApply(_) => self.cache.apply_watcher_event(event),
+            Event::Apply(object) | Event::Delete(object) => {
+                let reference = ObjectRef::from_obj(object);
+                let before = store.get(&reference);
+                self.cache.apply_watcher_event(event);
+                let after = store.get(&reference);
+                self.indexes.iter().for_each(|index| index.replace(before.as_deref(), after.as_deref()));
+                self.tell(&Arc::new(object.clone()));
+            }
             // What is missing in the list went while nobody watched.
             Event::InitDone => {
-                let all = before.into_iter().chain(self.store().state());
+                let before = store.state();
+                self.cache.apply_watcher_event(event);
+                let after = store.state();
+                self.indexes.iter().for_each(|index| index.fill(&after));
+                let all = before.into_iter().chain(after);
                 let all: HashMap<_, _> = all.map(|object| (ObjectRef::from_obj(object.as_ref()), object)).collect();
                 all.values().for_each(|object| self.tell(object));
             }
@@ -131,14 +150,22 @@ mod tests {
     }
 
     #[test]
-    fn whoever_is_told_finds_the_cache_up_to_date() {
+    fn whoever_is_told_finds_the_cache_up_to_date_and_the_index() {
         let mut watch = Watch::<ConfigMap>::new();
+        let index = watch.index(|_| Some("other".to_owned()));
         let (store, mut told) = (watch.store(), watch.touched());
+        let mut found = |there: bool| {
+            assert_eq!(names(&mut told), ["a"]);
+            assert_eq!(store.get(&ObjectRef::new("a")).is_some(), there);
+            assert_eq!(index.of(&object("other")).len(), usize::from(there));
+        };
         watch.take(&Event::Apply(object("a")));
-        assert_eq!(names(&mut told), ["a"]);
-        assert!(store.get(&ObjectRef::new("a")).is_some());
+        found(true);
         watch.take(&Event::Delete(object("a")));
-        assert_eq!(names(&mut told), ["a"]);
-        assert!(store.get(&ObjectRef::new("a")).is_none());
+        found(false);
+        for event in [Event::Init, Event::InitApply(object("a")), Event::InitDone] {
+            watch.take(&event);
+        }
+        found(true);
     }
 }

@@ -153,10 +153,9 @@ impl Kinds {
         let all = self.requests.store();
         let under =
             move |p: &Guarded<JitPolicy>| in_namespace(&all, p, |r| is_open(r) && r.spec.policy_name == p.name_any());
-        let all = self.requests.store();
-        let on = move |e: &Guarded<ManagedEndpoint>| {
-            in_namespace(&all, e, |r| (is_open(r) || awaits_end(r)) && r.spec.endpoint_name == e.name_any())
-        };
+        // Endpoints are as many as requests, and say much.
+        let on = self.requests.index(awaited_endpoint);
+        let on = move |e: &Guarded<ManagedEndpoint>| on.of(e);
         let all = self.requests.store();
         let stopped = move |l: &Guarded<Lock>| in_namespace(&all, l, is_open);
         let all = self.requests.store();
@@ -325,13 +324,18 @@ where
 }
 
 /// Whose turn a pass over a request takes: the person's who asked, so that nobody waits for somebody else's many wishes. What is
-/// granted waits for no wish at all: its end must not.
+/// granted waits for no wish at all: its end must not. What is over takes two places at most, whosever it was: when many end at once,
+/// their ends come before what is left to do on those that have ended.
 fn turn_of(object: &Guarded<ElevationRequest>) -> String {
     let namespace = object.namespace().unwrap_or_default();
-    match &object.0 {
-        Ok(request) if is_in(request, &[State::Active, State::Scheduled]) => format!("{namespace} granted"),
-        Ok(request) => format!("{namespace} by {}", request.spec.requester.as_deref().unwrap_or_default()),
-        Err(_unreadable) => namespace,
+    let Ok(request) = &object.0 else { return namespace };
+    let requester = request.spec.requester.as_deref().unwrap_or_default();
+    if is_in(request, &[State::Active, State::Scheduled]) {
+        format!("{namespace} granted to {requester}")
+    } else if is_open(request) {
+        format!("{namespace} by {requester}")
+    } else {
+        "over".to_owned()
     }
 }
 
@@ -368,8 +372,9 @@ fn in_namespace<K>(
 where
     K: Resource<DynamicType = ()> + Clone + 'static,
 {
-    let namespace = other.namespace();
-    let chosen = store.state_filter(|guard| guard.namespace() == namespace && guard.0.as_ref().is_ok_and(&fits));
+    let namespace = other.meta().namespace.as_deref();
+    let chosen =
+        store.state_filter(|guard| guard.meta().namespace.as_deref() == namespace && guard.0.as_ref().is_ok_and(&fits));
     chosen.iter().map(|guard| ObjectRef::from_obj(guard.as_ref())).collect()
 }
 
@@ -383,6 +388,12 @@ fn is_open(request: &ElevationRequest) -> bool {
 fn awaits_end(request: &ElevationRequest) -> bool {
     let endpoint = request.status.as_ref().and_then(|status| status.endpoint.as_ref());
     endpoint.is_some_and(|endpoint| endpoint.applied_time.is_some() && endpoint.ended_time.is_none())
+}
+
+/// The endpoint whose changes may change it.
+fn awaited_endpoint(request: &Guarded<ElevationRequest>) -> Option<String> {
+    let request = request.0.as_ref().ok()?;
+    (is_open(request) || awaits_end(request)).then(|| request.spec.endpoint_name.clone())
 }
 
 /// It needs a newer fleet part: for its grant, for its judgement, or to be let go.
@@ -399,4 +410,42 @@ fn is_in(request: &ElevationRequest, states: &[State]) -> bool {
 /// The Fleet of an object's namespace.
 fn fleet_of(object: &impl ResourceExt) -> Vec<ObjectRef<Guarded<Fleet>>> {
     object.namespace().map(|namespace| ObjectRef::new(FLEET).within(&namespace)).into_iter().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn request(state: Option<&str>, finished: bool) -> Guarded<ElevationRequest> {
+        let conditions = json!([{
+            "type": "Finished", "status": if finished { "True" } else { "False" }, "reason": "Any", "message": "",
+            "lastTransitionTime": "2026-11-22T10:00:00Z",
+        }]);
+        let object: Value = json!({
+            "apiVersion": "tidegate.dev/v1alpha1", "kind": "ElevationRequest",
+            "metadata": {"name": "er", "namespace": "berlin"},
+            "spec": {"policyName": "dev-tools", "endpointName": "ws-1", "account": "alice", "requester": "alice@corp"},
+            "status": state.map(|state| json!({"state": state, "conditions": conditions})),
+        });
+        serde_json::from_value(object).unwrap()
+    }
+
+    #[test]
+    fn wishes_wait_by_person_what_is_granted_for_no_wish_and_what_is_over_for_all() {
+        let turn = |state, finished| turn_of(&request(state, finished));
+        assert_eq!([turn(None, false), turn(Some("Pending"), false)], ["berlin by alice@corp", "berlin by alice@corp"]);
+        assert_eq!(
+            [turn(Some("Scheduled"), false), turn(Some("Active"), false)],
+            ["berlin granted to alice@corp", "berlin granted to alice@corp"]
+        );
+        assert_eq!([turn(Some("Expired"), true), turn(Some("Declined"), true)], ["over", "over"]);
+    }
+
+    #[test]
+    fn an_endpoint_touches_what_is_open_on_it() {
+        assert_eq!(awaited_endpoint(&request(Some("Active"), false)).as_deref(), Some("ws-1"));
+        assert_eq!(awaited_endpoint(&request(Some("Expired"), true)), None, "no agent is to confirm anything");
+    }
 }
