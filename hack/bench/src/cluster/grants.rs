@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use futures::{StreamExt, TryStreamExt, stream};
 use kube::api::PostParams;
 use kube::{Api, ResourceExt};
@@ -15,6 +15,9 @@ use crate::calls::{Which, calls, more};
 use crate::fleet::{CONCURRENCY, Fleet, in_seconds, is_in};
 use crate::table::{Table, percentile};
 use crate::{controller, stop, ttl};
+
+/// The heading of the ends.
+pub const ENDS: &str = "### Ends at one instant\n";
 
 /// So many approved at once, and ten times as many.
 pub async fn section(control_plane: &ControlPlane, requests: usize, rounds: usize) -> Result<String> {
@@ -77,22 +80,29 @@ async fn approved(control_plane: &ControlPlane, count: usize) -> Result<(f64, f6
 async fn bare(fleet: &Fleet<'_>) -> Result<f64> {
     let api = Api::<ElevationRequest>::namespaced(fleet.controller.client().await?, &fleet.name);
     let mut all = fleet.all().await?;
-    for request in &mut all {
-        for condition in request.status.iter_mut().flat_map(|status| &mut status.conditions) {
-            // As long as before, and another one.
-            condition.message = condition.message.chars().rev().collect();
-        }
-    }
+    all.iter_mut().for_each(reverse);
     let messages: HashMap<String, Vec<String>> =
         all.iter().map(|request| (request.name_any(), messages(request))).collect();
     let api = &api;
-    let each = stream::iter(&all).map(|request| async move {
-        api.replace_status(&request.name_any(), &PostParams::default(), request).await.map(drop)
-    });
-    let writes = async { anyhow::Ok(each.buffer_unordered(CONCURRENCY).try_collect::<()>().await?) };
-    let seen = fleet.until(all.len(), |request| messages.get(&request.name_any()) == Some(&self::messages(request)));
-    let (times, ()) = futures::future::try_join(seen, writes).await?;
+    let write = async |request: ElevationRequest| {
+        api.replace_status(&request.name_any(), &PostParams::default(), &request).await
+    };
+    let count = all.len();
+    let writes =
+        async { anyhow::Ok(stream::iter(all).map(write).buffer_unordered(CONCURRENCY).try_collect::<Vec<_>>().await?) };
+    let seen = fleet.until(count, |request| messages.get(&request.name_any()) == Some(&self::messages(request)));
+    let (times, mut written) = futures::future::try_join(seen, writes).await?;
+    // As it was, or the next controller would have to put it right while something else is measured.
+    written.iter_mut().for_each(reverse);
+    stream::iter(written).map(write).buffer_unordered(CONCURRENCY).try_collect::<Vec<_>>().await?;
     Ok(rate(&times))
+}
+
+/// Its conditions say something else, as long as before; twice is the same again.
+fn reverse(request: &mut ElevationRequest) {
+    for condition in request.status.iter_mut().flat_map(|status| &mut status.conditions) {
+        condition.message = condition.message.chars().rev().collect();
+    }
 }
 
 fn messages(request: &ElevationRequest) -> Vec<String> {
@@ -130,7 +140,7 @@ pub async fn ends(control_plane: &ControlPlane, requests: usize) -> Result<Strin
         }
     }
     Ok(format!(
-        "### Ends at one instant\nHow long after the instant the API says so. All requests start together and end together; all Jobs \
+        "{ENDS}How long after the instant the API says so. All requests start together and end together; all Jobs \
          finished together and have the same `ttlSecondsAfterFinished` (kube-controller-manager with its client's limits lifted, as \
          ours has none). The agents end access by themselves at the instant, whatever this says.\n\n{table}\n- Ten times the ends are \
          written at {:.2} times the rate (Tidegate), {:.2} (TTL controller).\n",
@@ -148,6 +158,8 @@ async fn expired(control_plane: &ControlPlane, count: usize) -> Result<Vec<Durat
     let (start, length) = (in_seconds(lead)?, 40 + count / 50);
     fleet.ask(count, &json!({"startTime": start.to_string(), "duration": format!("{length}s")})).await?;
     fleet.approve(count).await?;
+    fleet.until(count, |request| is_in(request, "Scheduled")).await?;
+    ensure!(clock::now() < start, "the approvals took longer than {lead} s, so not all end together");
     fleet.until(count, |request| is_in(request, "Active")).await?;
     let end = start + jiff::SignedDuration::from_secs(i64::try_from(length)?);
     let until_end = Duration::try_from(end.duration_since(clock::now()))?;

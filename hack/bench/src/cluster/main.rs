@@ -33,11 +33,14 @@ struct Args {
     /// Put the section into this file, in place of the one it holds.
     #[arg(long)]
     write: Option<PathBuf>,
+    /// Leave the approvals out, as the file has them: what to do when a run broke off after them.
+    #[arg(long)]
+    from_ends: bool,
 }
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    let Args { requests, rounds, write } = Args::parse();
+    let Args { requests, rounds, write, from_ends } = Args::parse();
     let control_plane = ControlPlane::start().await?;
     control_plane.install().await?;
     let mut sections = Vec::new();
@@ -45,10 +48,16 @@ async fn main() -> Result<()> {
         println!("{section}");
         sections.push(section);
         // One by one: it is a long way to the end.
-        let text = || format!("## On an API server\n{}\n\n{}", about(), sections.join("\n"));
-        write.as_ref().map_or(Ok(()), |path| page::Page::edit(path, |page| page.cluster = text()))
+        let change = |page: &mut page::Page| {
+            let before = page.cluster.split_once(grants::ENDS).map_or(page.cluster.as_str(), |(before, _)| before);
+            let before = if from_ends { before.to_owned() } else { format!("## On an API server\n{}\n\n", about()) };
+            page.cluster = before + &sections.join("\n");
+        };
+        write.as_ref().map_or(Ok(()), |path| page::Page::edit(path, change))
     };
-    tell(grants::section(&control_plane, requests, rounds).await?)?;
+    if !from_ends {
+        tell(grants::section(&control_plane, requests, rounds).await?)?;
+    }
     tell(grants::ends(&control_plane, requests).await?)?;
     tell(quiet::section(&control_plane, requests).await?)?;
     tell(memory::section(&control_plane).await?)?;
@@ -56,6 +65,7 @@ async fn main() -> Result<()> {
 }
 
 /// What it was measured on.
+#[expect(clippy::disallowed_methods, reason = "the Makefile says which version, to the tests' harness too")]
 fn about() -> String {
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
     let version = std::env::var("TIDEGATE_K8S").unwrap_or_default();

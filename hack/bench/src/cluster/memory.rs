@@ -20,6 +20,9 @@ use crate::{DEADLINE, controller, stop};
 /// How long memory has to stay as it is to be taken for settled.
 const SETTLED: Duration = Duration::from_secs(10);
 
+/// Two looks at how many are left.
+const BETWEEN_LISTS: Duration = Duration::from_secs(5);
+
 /// Resident bytes.
 struct Sample {
     objects: usize,
@@ -115,8 +118,11 @@ async fn thin_out(control_plane: &ControlPlane, one_of: usize) -> Result<()> {
     eventually("their end", DEADLINE, async || {
         let mut now = requests.list_metadata(&ListParams::default()).await?.items;
         now.retain(|object| object.namespace().as_deref() != Some(SYSTEM_NAMESPACE));
-        let now = now.len();
-        anyhow::ensure!(now == left, "{now} are left, not {left}");
+        if now.len() != left {
+            // A list of that many is work for the API server too.
+            tokio::time::sleep(BETWEEN_LISTS).await;
+        }
+        anyhow::ensure!(now.len() == left, "{} are left, not {left}", now.len());
         Ok(())
     })
     .await?;

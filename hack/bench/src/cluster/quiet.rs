@@ -2,16 +2,17 @@
 
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use kube::Api;
 use kube::api::ListParams;
 use serde_json::json;
 use tidegate_api::ElevationRequest;
 use tidegate_test_support::ControlPlane;
+use tidegate_test_support::clock::Stopwatch;
 
 use crate::calls::{Which, calls, more};
 use crate::fleet::{Fleet, is_in};
-use crate::{controller, stop};
+use crate::{DEADLINE, controller, stop};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -22,8 +23,7 @@ pub async fn section(control_plane: &ControlPlane, active: usize) -> Result<Stri
     fleet.ask(active, &json!({"duration": "1h"})).await?;
     fleet.approve(active).await?;
     fleet.until(active, |request| is_in(request, "Active")).await?;
-    // Numbers in statuses follow within seconds, parts within two more; then nothing is left to say.
-    tokio::time::sleep(MINUTE / 3).await;
+    at_rest(&fleet).await?;
     let before = calls(&fleet, Which::Writes)?;
     tokio::time::sleep(MINUTE).await;
     let after = calls(&fleet, Which::Writes)?;
@@ -38,4 +38,19 @@ pub async fn section(control_plane: &ControlPlane, active: usize) -> Result<Stri
         "### At rest\nWith {active} active and {ended} ended requests the controller wrote in one minute: {written}. (The fleet part is \
          signed anew before half of the Fleet's freshness has passed: here every 7.5 minutes.)\n"
     ))
+}
+
+/// Until nothing is left to say: what has ended is let go, Events and numbers in statuses are written.
+async fn at_rest(fleet: &Fleet<'_>) -> Result<()> {
+    let watch = Stopwatch::start();
+    let mut before = calls(fleet, Which::Writes)?;
+    loop {
+        tokio::time::sleep(MINUTE / 3).await;
+        let after = calls(fleet, Which::Writes)?;
+        if more(&before, &after).keys().all(|what| what == "update leases") {
+            return Ok(());
+        }
+        ensure!(watch.elapsed() < DEADLINE, "still written: {:?}", more(&before, &after));
+        before = after;
+    }
 }
