@@ -22,13 +22,16 @@ use self::sight::{End, Given, Key, Sight};
 use crate::clock::Now;
 use crate::contact::Contact;
 use crate::deadline::{Floor, Trusted};
-use crate::event::{EndReason, Event, Obstacle, RightReport};
+use crate::event::{EndReason, Event, Obstacle, RightReport, Source};
 use crate::text::shown;
 
 /// What is over is remembered this long after its end, so that a clock set back cannot make it new.
 const REMEMBERED: Duration = Duration::from_secs(7 * 86_400);
 /// The longest nap of whoever drives the watch: a wall clock set forward is noticed within this time.
 const NAP: Duration = Duration::from_secs(1);
+/// How far the controller's clock may be ahead for its "Expired" to be the end that was granted: two clocks that each are a second from
+/// the true time.
+const AHEAD: Duration = Duration::from_secs(2);
 
 /// What the network side has verified, complete: it replaces what was in force before.
 #[derive(Debug, Clone)]
@@ -169,8 +172,9 @@ impl Watch {
         let Some(view) = &self.view else { return events };
         let keys: BTreeSet<Key> = given.iter().map(|given| Key::of(&given.right)).collect();
         for (_, sight) in self.sights.iter_mut().filter(|(key, _)| !keys.contains(*key)) {
-            let is_over = sight.is_reached(trusted, now);
-            events.extend(sight.end(if is_over { EndReason::Expired.into() } else { view.absence_of(&sight.right) }));
+            let left = sight.left(trusted, now);
+            let end = if left.is_zero() { EndReason::Expired.into() } else { view.absence_of(&sight.right, left) };
+            events.extend(sight.end(end));
         }
         for given in given {
             let key = Key::of(&given.right);
@@ -249,14 +253,22 @@ impl Watch {
 // === impl View ===
 
 impl View {
-    /// Why a right that is not given is over before its time.
-    fn absence_of(&self, right: &RightReport) -> End {
+    /// Why a right that is not given is over when so much of its time is left.
+    fn absence_of(&self, right: &RightReport, left: Duration) -> End {
         let parts = self.snapshot.as_ref().and_then(|s| s.placement.as_ref().zip(s.fleet.as_ref()));
         let lock = parts
             .and_then(|(placement, fleet)| fleet.body.locked(&placement.body, &right.account, right.source.policy()));
         match lock {
             Some(lock) => End { reason: EndReason::Locked, message: shown(&lock.message) },
+            None if left <= AHEAD && self.is_expired(right) => EndReason::Expired.into(),
             None => self.absence.into(),
         }
+    }
+
+    /// Does the gateway call its request Expired?
+    fn is_expired(&self, right: &RightReport) -> bool {
+        let Source::Grant { uid, .. } = &right.source else { return false };
+        let requests = self.snapshot.iter().flat_map(|snapshot| &snapshot.manifest.requests);
+        requests.into_iter().any(|request| request.uid == *uid && request.state == State::Expired)
     }
 }

@@ -1,6 +1,8 @@
 //! One right since it was first seen: what was reported of it, when it began, when it has to end, and which of its
 //! spans are over. Pure; [`super::Watch`] decides what is given and drives it.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 use tidegate_core::interval::{Instant, Interval, Position};
 use tidegate_core::name::{Account, Uid};
@@ -133,8 +135,13 @@ impl Sight {
     }
 
     /// Is the end of this span reached on either clock?
-    pub(super) fn is_reached(&self, trusted: Trusted, now: Now) -> bool {
+    fn is_reached(&self, trusted: Trusted, now: Now) -> bool {
         self.deadline.is_reached(trusted, now)
+    }
+
+    /// How long this span still lasts, by the clock that runs out first.
+    pub(super) fn left(&self, trusted: Trusted, now: Now) -> Duration {
+        self.deadline.left(trusted, now)
     }
 
     /// The right is not given any more, or its time is up.

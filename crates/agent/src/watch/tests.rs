@@ -17,7 +17,6 @@ use tidegate_core::snapshot::{Me, accept};
 
 use super::*;
 use crate::about;
-use crate::event::Source;
 use crate::fixture::{Controller, Piece, Served, TRUST_DOMAIN, endpoint, fleet_body, in_force};
 use crate::trust::Trust;
 
@@ -318,16 +317,42 @@ fn a_void_certificate_ends_everything_and_says_why() {
     assert_eq!(told(bench.watch.apply(void, now(1))), ["ended a CertificateVoid"]);
 }
 
-#[test]
-fn requests_are_told_when_they_change_and_old_ends_are_no_news() {
-    let summary = |name: &str, state| RequestSummary {
+fn summary(name: &str, state: State) -> RequestSummary {
+    RequestSummary {
         name: name.parse().unwrap(),
         uid: format!("{name}-uid").parse().unwrap(),
         account: "alice".parse().unwrap(),
         state,
         message: String::new(),
         expiration_time: None,
+    }
+}
+
+#[test]
+fn an_end_on_time_by_the_controllers_clock_is_no_absence() {
+    let ends = |state: State, seconds: i64| {
+        let mut bench = Bench::new();
+        let grant = bench.grant("a", 0, 600);
+        let uid = bench
+            .view(std::slice::from_ref(&grant), Vec::new())
+            .snapshot
+            .unwrap()
+            .grants
+            .keys()
+            .next()
+            .unwrap()
+            .clone();
+        bench.apply(&[grant], now(5));
+        let without = bench.view(&[], vec![RequestSummary { uid, ..summary("a", state) }]);
+        told(bench.watch.apply(without, now(seconds))).swap_remove(0)
     };
+    assert_eq!(ends(State::Expired, 599), "ended a Expired");
+    assert_eq!(ends(State::Expired, 597), "ended a Absent", "no clock is as far ahead");
+    assert_eq!(ends(State::Revoked, 599), "ended a Absent");
+}
+
+#[test]
+fn requests_are_told_when_they_change_and_old_ends_are_no_news() {
     let mut bench = Bench::new();
     bench.watch.apply(nothing(), now(0));
     let view = bench.view(&[], vec![summary("a", State::Pending), summary("old", State::Denied)]);
