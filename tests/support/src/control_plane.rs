@@ -25,6 +25,8 @@ use crate::sandbox::Sandbox;
 
 /// It is ready in 3 to 5 s; the rest is for a machine that builds something else at the same time.
 const READY_DEADLINE: Duration = Duration::from_secs(90);
+/// After its store was gone the API server's client of it waits up to 120 s, and a fifth, between two tries (gRPC's connection backoff).
+const BACK_DEADLINE: Duration = Duration::from_secs(180);
 
 /// How long one question may take.
 const ANSWER: Duration = Duration::from_secs(3);
@@ -195,7 +197,7 @@ impl ControlPlane {
     /// When it does not within 90 s.
     pub async fn answers(&self) -> Result<()> {
         let client = self.admin.client().await?;
-        eventually("the API server's readiness", READY_DEADLINE, async || {
+        eventually("the API server's readiness", BACK_DEADLINE, async || {
             let asked = client.request_text(http::Request::get("/readyz").body(Vec::new())?);
             tokio::time::timeout(ANSWER, asked).await??;
             Ok(())
