@@ -194,7 +194,7 @@ impl ControlPlane {
     /// Waits until its API server answers again. A question asked too early may hang, so each waits for a moment only.
     ///
     /// # Errors
-    /// When it does not within 90 s.
+    /// When it does not within 180 s.
     pub async fn answers(&self) -> Result<()> {
         let client = self.admin.client().await?;
         eventually("the API server's readiness", BACK_DEADLINE, async || {

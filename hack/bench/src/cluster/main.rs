@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use clap::Parser;
-use tidegate_test_support::{ControlPlane, Controller, servers};
+use tidegate_test_support::{ControlPlane, Controller};
 
 /// Nothing that is measured takes longer, so something is broken.
 pub const DEADLINE: Duration = Duration::from_secs(600);
@@ -80,7 +80,7 @@ fn about() -> String {
 pub async fn controller(control_plane: &ControlPlane) -> Result<Controller> {
     let controller = Controller::start(control_plane).await?;
     controller.ready(DEADLINE).await?;
-    servers::guard_passes(controller.admin, DEADLINE).await?;
+    controller.guard_passes(DEADLINE).await?;
     Ok(controller)
 }
 
