@@ -98,12 +98,12 @@ bench: ## Measure what an item costs, and the evaluator beside Cedar; writes doc
 
 # Its section of the page; SHORT=1 writes nothing.
 .PHONY: bench-cluster
-bench-cluster: controlplane ## The controller on an API server, beside a bare client, the TTL controller and client-go; writes its part of docs/benchmarks.md (50 minutes; FROM_ENDS=1: all but the approvals, whose figures stay; SHORT=1: 100 requests, 10 minutes, writes nothing)
+bench-cluster: controlplane ## The controller on an API server, beside a bare client, the TTL controller and client-go; writes its part of docs/benchmarks.md (50 minutes; FROM_ENDS=1: all but the approvals, whose figures stay; SHORT=1: 100 requests, 10 minutes, writes nothing; ONLY=memory or crowd: a look at that, writes nothing)
 	@echo 'Building the benchmark ...' >&2
 	@cargo build --locked --quiet --release --manifest-path hack/bench/Cargo.toml --target-dir target/bench --bin bench-cluster
 	@cargo build --locked --quiet --release --package tidegate --bin controller --target-dir target/bench
 	@cd hack/bench/informer && go build -trimpath -o ../../../target/bench/release/informer .
-	@exec target/bench/release/bench-cluster $(if $(SHORT),--requests 100 --rounds 1,--write docs/benchmarks.md) $(if $(FROM_ENDS),--from-ends)
+	@exec target/bench/release/bench-cluster $(if $(SHORT),--requests 100 --rounds 1) $(if $(SHORT)$(ONLY),,--write docs/benchmarks.md) $(if $(ONLY),--only $(ONLY)) $(if $(FROM_ENDS),--from-ends)
 
 .PHONY: lint
 lint: tools controlplane ## Formatting, clippy, docs, generated files, breaking changes of the API, arrows between modules, licences and bans, workflows

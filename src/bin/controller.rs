@@ -9,6 +9,10 @@ use tidegate::telemetry::{self, Tracing};
 use tidegate::{controller, runtime};
 use tidegate_api::names::CONTROLLER;
 
+/// Lists come and go beside caches that stay: it gives back what they took, where the system's keeps it (docs/benchmarks.md, Memory).
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[tokio::main]
 async fn main() -> anyhow::Result<ExitCode> {
     let provider = rustls::crypto::aws_lc_rs::default_provider();

@@ -2,9 +2,10 @@
 //! judgement at a time decides what is counted, so that parallel requests cannot pass the cap together.
 
 use std::collections::HashMap;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use kube::api::ListParams;
+use futures::TryStreamExt;
 use kube::{Api, Client, ResourceExt};
 use tidegate_api::{ElevationRequest, ManagedEndpoint};
 use tidegate_core::endpoint::Endpoint;
@@ -14,7 +15,7 @@ use tidegate_core::name::{Identity, Uid};
 use tidegate_core::request::Request;
 
 use super::error::Error;
-use super::{Guarded, read};
+use super::{Guarded, live, read};
 use crate::convert;
 
 /// The ledger of every fleet.
@@ -33,19 +34,15 @@ impl Ledgers {
     pub async fn load(&self, client: &Client) -> Result<(), Error> {
         let what = "the open requests";
         let fetch = |source| Error::Fetch { what, source: Arc::new(source) };
-        let (all_endpoints, all_requests) = (
-            Api::<Guarded<ManagedEndpoint>>::all(client.clone()),
-            Api::<Guarded<ElevationRequest>>::all(client.clone()),
-        );
-        let params = ListParams::default();
-        let lists = futures::future::try_join(all_endpoints.list(&params), all_requests.list(&params));
-        let (endpoints, requests) = lists.await.map_err(fetch)?;
-        let endpoints: HashMap<(Option<String>, String), Endpoint> = endpoints
-            .iter()
-            .filter_map(|object| read(object).ok())
-            .filter_map(|object| Some(((object.namespace(), object.name_any()), convert::endpoint(object).ok()?)))
-            .collect();
-        for object in requests.iter().filter_map(|object| read(object).ok()) {
+        let mut endpoints = HashMap::new();
+        let mut every = pin!(live::each(Api::<Guarded<ManagedEndpoint>>::all(client.clone())));
+        while let Some(object) = every.try_next().await.map_err(fetch)? {
+            let parsed = read(&object).ok().and_then(|object| convert::endpoint(object).ok());
+            endpoints.extend(parsed.map(|endpoint| ((object.namespace(), object.name_any()), endpoint)));
+        }
+        let mut every = pin!(live::each(Api::<Guarded<ElevationRequest>>::all(client.clone())));
+        while let Some(object) = every.try_next().await.map_err(fetch)? {
+            let Ok(object) = read(&object) else { continue };
             let Ok(request) = convert::request(object) else { continue };
             let on = (object.namespace(), object.spec.endpoint_name.clone());
             let person = person(&request, endpoints.get(&on));

@@ -8,6 +8,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::stream::{self, Stream, TryStreamExt};
 use kube::api::ListParams;
 use kube::core::NamespaceResourceScope;
 use kube::{Api, Client, Resource};
@@ -21,6 +22,9 @@ use super::error::Error;
 /// A read of one object or a fleet's Locks that takes longer will not come: its pass fails and is tried again, and whoever waits for
 /// this read to end begins one of their own.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Objects in one answer to a list, as the watches have it.
+const PAGE: u32 = 500;
 
 /// What a request hangs on, read live.
 #[derive(Debug, Default)]
@@ -94,6 +98,28 @@ impl Live {
     }
 }
 
+/// Every object there is, as of the first page. Only one page of them is held at a time: what is taken for all at once, a process keeps
+/// long after it has been given back.
+///
+/// # Errors
+/// Any page cannot be read. Pages stay readable for some minutes.
+pub fn each<K>(api: Api<K>) -> impl Stream<Item = Result<K, kube::Error>> + Send
+where
+    K: Clone + Debug + DeserializeOwned + Send + 'static,
+{
+    let pages = stream::try_unfold(Some(ListParams::default().limit(PAGE)), move |params| {
+        let api = api.clone();
+        async move {
+            let Some(params) = params else { return Ok::<_, kube::Error>(None) };
+            let page = api.list(&params).await?;
+            let more = page.metadata.continue_.filter(|token| !token.is_empty());
+            let next = more.map(|token| params.continue_token(&token));
+            Ok(Some((stream::iter(page.items.into_iter().map(Ok::<_, kube::Error>)), next)))
+        }
+    });
+    pages.try_flatten()
+}
+
 async fn get<K>(
     reads: &Arc<Reads<Found<K>>>,
     client: &Client,
@@ -124,7 +150,38 @@ async fn in_time<T>(limit: Duration, read: impl Future<Output = Result<T, kube::
 
 #[cfg(test)]
 mod tests {
+    use http::{Request, Response};
+    use k8s_openapi::api::core::v1::ConfigMap;
+    use kube::ResourceExt;
+    use kube::client::Body;
+    use serde_json::json;
+    use tower::service_fn;
+
     use super::*;
+
+    #[tokio::test]
+    async fn every_object_is_read_page_by_page_and_a_page_that_fails_fails_all() {
+        let pages = |last: u16| {
+            let api = service_fn(move |call: Request<Body>| async move {
+                let query = call.uri().query().unwrap_or_default().to_owned();
+                let item = |name: &str| json!({"metadata": {"name": name}});
+                let (status, metadata, items) = match query.as_str() {
+                    "&limit=500" => (200, json!({"continue": "2nd"}), vec![item("a"), item("b")]),
+                    "&limit=500&continue=2nd" => (200, json!({"continue": "3rd"}), vec![]),
+                    "&limit=500&continue=3rd" => (last, json!({"continue": ""}), vec![item("c")]),
+                    other => panic!("{other}"),
+                };
+                let body = json!({"kind": "ConfigMapList", "metadata": metadata, "items": items, "code": status, "reason": "Expired"});
+                let body = Body::from(body.to_string().into_bytes());
+                Ok::<_, tower::BoxError>(Response::builder().status(status).body(body).unwrap())
+            });
+            each(Api::<ConfigMap>::all(Client::new(api, "default"))).map_ok(|object| object.name_any()).try_collect()
+        };
+        let all: Vec<String> = pages(200).await.unwrap();
+        assert_eq!(all, ["a", "b", "c"]);
+        let expired: Result<Vec<String>, _> = pages(410).await;
+        assert!(matches!(expired, Err(kube::Error::Api(status)) if status.code == 410));
+    }
 
     #[tokio::test]
     async fn a_read_without_an_answer_fails_by_name() {

@@ -1,8 +1,9 @@
 //! ElevationRequest: fetch, parse, step, apply. What is decided is core's; here is what it is decided on, and the writing.
 
+use std::future::ready;
 use std::sync::Arc;
 
-use kube::api::ListParams;
+use futures::TryStreamExt;
 use kube::runtime::controller::Action;
 use kube::runtime::reflector::ObjectRef;
 use kube::{Api, Resource, ResourceExt};
@@ -18,10 +19,12 @@ use tidegate_core::ledger::OpenRequests;
 use tidegate_core::lifecycle::{self, Event, EventKind, Step, step};
 use tidegate_core::part::{Header, PartKind, SCHEMA, next_sequence};
 use tidegate_core::policy::Policy;
+use tidegate_core::reason::DeclineReason;
 use tidegate_core::request::{Lookup, Request, Status};
 use tidegate_core::state::State;
 
 use super::error::Error;
+use super::live::each;
 use super::measure::Written;
 use super::trace::{Course, Traced};
 use super::{Context, Guarded, apply, attestation, fleet, in_fleet, policy, read, requeue, retention};
@@ -49,7 +52,8 @@ struct Judged {
 
 /// One pass over a request. First on what the caches say; whatever would change its state is judged again on everything it refers
 /// to read live and on a guard that has just been confirmed, because a cache is no proof and what people saw is what is granted. An end
-/// that was granted in advance hangs on nothing but the clock. What ended long ago is taken away.
+/// that was granted in advance hangs on nothing but the clock, and one request too many on whose it is and how many there may be. What
+/// ended long ago is taken away.
 ///
 /// # Errors
 /// See [`Error`].
@@ -61,7 +65,12 @@ pub async fn reconcile(object: Arc<Guarded<ElevationRequest>>, context: Arc<Cont
     let mut referred = cached(object, &context);
     let open = context.ledgers.beside(&namespace(object), &request, referred.endpoint.found());
     let mut step = referred.judge(&request, &open, &context.guard.verdict());
-    if changes_state(&request, &step) {
+    if is_one_too_many(&request, &step) {
+        referred = counted(object, &context).await?;
+        let open = context.ledgers.beside(&namespace(object), &request, referred.endpoint.found());
+        step = referred.judge(&request, &open, &context.guard.verdict());
+    }
+    if changes_state(&request, &step) && !is_one_too_many(&request, &step) {
         let guard = if ends_on_time(&request, &step) {
             context.guard.verdict()
         } else {
@@ -88,8 +97,10 @@ pub async fn reconcile(object: Arc<Guarded<ElevationRequest>>, context: Arc<Cont
 /// # Errors
 /// See [`Error`]: something is not taken up yet.
 pub async fn sweep(context: &Arc<Context>) -> Result<(), Error> {
-    let all = Api::<Guarded<ElevationRequest>>::all(context.client.clone());
-    for object in all.list(&ListParams::default()).await.map_err(after_a_gap)? {
+    let all = each(Api::<Guarded<ElevationRequest>>::all(context.client.clone()));
+    // Writing takes longer than the pages of a list stay readable, so the list comes first; most has been taken up.
+    let left = all.try_filter(|object| ready(is_left(object)));
+    for object in left.try_collect::<Vec<_>>().await.map_err(after_a_gap)? {
         let Ok(object) = read(&object) else { continue };
         match take_up(object, context).await {
             // No status of it can be written, so none that grants either; it must not hold up all others.
@@ -122,6 +133,12 @@ async fn take_up(listed: &ElevationRequest, context: &Context) -> Result<(), Err
 
 fn after_a_gap(source: kube::Error) -> Error {
     Error::Fetch { what: "the requests after a gap", source: Arc::new(source) }
+}
+
+/// Is there something to take up? What does not parse grants nothing.
+fn is_left(object: &Guarded<ElevationRequest>) -> bool {
+    let request = read(object).ok().and_then(|object| convert::request(object).ok());
+    request.is_some_and(|request| !request.is_taken_up())
 }
 
 async fn disbelieve(object: &ElevationRequest, context: &Context) -> Result<(), Error> {
@@ -164,6 +181,13 @@ fn changes_state(request: &Request, step: &Step) -> bool {
     before != after || step.sign.is_some() || decided_before != decided
 }
 
+/// It is turned away for nothing but how many are open, which the ledger knows: no reason to ask for all that a grant hangs on, once
+/// for each wish of a person who wishes without end.
+fn is_one_too_many(request: &Request, step: &Step) -> bool {
+    let declined = step.status.as_ref().and_then(|status| status.declined);
+    !request.is_judged() && declined == Some(DeclineReason::TooManyOpenRequests)
+}
+
 /// Nobody decided anything; its time is over.
 fn ends_on_time(request: &Request, step: &Step) -> bool {
     let ((before, decided_before), (after, decided)) = (state(&request.status), state(&step.status));
@@ -200,7 +224,7 @@ fn cached(object: &ElevationRequest, context: &Context) -> Referred {
     let endpoint = context.endpoints.get(&ObjectRef::new(&object.spec.endpoint_name).within(&namespace));
     let fleet = context.fleets.get(&ObjectRef::new(FLEET).within(&namespace));
     let locks = in_fleet(&context.locks, Some(&namespace));
-    let locks: Vec<&Guarded<Lock>> = locks.iter().map(AsRef::as_ref).collect();
+    let locks = locks.iter().map(AsRef::as_ref).collect();
     referred(
         object,
         context,
@@ -216,6 +240,22 @@ async fn live(object: &ElevationRequest, context: &Context) -> Result<Referred, 
     let (fleet, locks) = (live.fleet(client, &namespace, FLEET), live.locks(client, &namespace));
     let (policy, endpoint, fleet, locks) = futures::future::try_join4(policy, endpoint, fleet, locks).await?;
     let locks = locks.iter().collect();
+    Ok(referred(
+        object,
+        context,
+        Found { policy: policy.as_deref(), endpoint: endpoint.as_deref(), fleet: fleet.as_deref(), locks },
+    ))
+}
+
+/// Whom a request counts for and how many may be open, read live; the rest as cached.
+async fn counted(object: &ElevationRequest, context: &Context) -> Result<Referred, Error> {
+    let namespace = namespace(object);
+    let Context { client, live, .. } = context;
+    let endpoint = live.endpoint(client, &namespace, &object.spec.endpoint_name);
+    let (endpoint, fleet) = futures::future::try_join(endpoint, live.fleet(client, &namespace, FLEET)).await?;
+    let policy = context.policies.get(&ObjectRef::new(&object.spec.policy_name).within(&namespace));
+    let locks = in_fleet(&context.locks, Some(&namespace));
+    let locks = locks.iter().map(AsRef::as_ref).collect();
     Ok(referred(
         object,
         context,

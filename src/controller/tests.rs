@@ -107,17 +107,71 @@ async fn nothing_is_granted_before_the_fleet_part_is_signed() {
 }
 
 #[tokio::test]
-async fn of_parallel_requests_of_one_person_one_is_accepted() {
+async fn of_parallel_requests_of_one_person_as_many_are_accepted_as_may_be_open() {
     let scenario = scenario(None, &[]);
     let mut states = Vec::new();
-    for uid in ["r-1", "r-2", "r-3"] {
-        let mut object = request();
-        object["metadata"]["uid"] = json!(uid);
-        let (result, _, bodies) = pass(&scenario, object).await;
+    for uid in ["r-1", "r-2", "r-3", "r-4"] {
+        let (result, _, bodies) = pass(&scenario, named(uid)).await;
         result.unwrap();
         states.push(bodies[0]["status"]["state"].as_str().unwrap().to_owned());
     }
-    assert_eq!(states, ["Pending", "Declined", "Declined"]);
+    assert_eq!(states, ["Pending", "Pending", "Declined", "Declined"]);
+}
+
+#[tokio::test]
+async fn one_too_many_is_declined_on_the_endpoint_and_the_settings_alone() {
+    let (result, calls, bodies) = pass(&with_two_open().await, named("r-3")).await;
+    result.unwrap();
+    let written = [call("PUT", &format!("{REQUEST}/status")), call("POST", EVENTS)];
+    assert_eq!(calls, [vec![call("GET", ENDPOINT), call("GET", FLEET_PATH)], written.to_vec()].concat());
+    assert_eq!(bodies[0]["status"]["conditions"][0]["reason"], "TooManyOpenRequests");
+}
+
+#[tokio::test]
+async fn a_cache_is_no_proof_of_how_many_may_be_open() {
+    let scenario = scenario(None, &[]);
+    pass(&scenario, named("r-1")).await.0.unwrap();
+    let mut stale = fleet(false);
+    stale["spec"]["maxOpenRequests"] = json!(1);
+    let (result, calls, bodies) = pass(&with(scenario, |context| context.fleets = store(stale)), named("r-2")).await;
+    result.unwrap();
+    assert_eq!(bodies[0]["status"]["state"], "Pending");
+    assert!(calls.contains(&call("GET", POLICY)), "accepted, and so on everything read live: {calls:?}");
+}
+
+#[tokio::test]
+async fn a_cache_is_no_proof_of_who_has_too_many_open() {
+    // By the cache the account is alice's, too; by the API server nobody knows it.
+    let mut stale = endpoint();
+    stale["spec"]["accounts"] = json!([{"name": "bob", "identities": ["bob@corp", "alice@corp"]}]);
+    let scenario = with(with_two_open().await, |context| context.endpoints = store(stale));
+    let mut of_bob = named("r-3");
+    of_bob["spec"]["account"] = json!("bob");
+    of_bob["spec"]["requester"] = json!("bob@corp");
+    let (result, _, bodies) = pass(&scenario, of_bob).await;
+    result.unwrap();
+    assert_eq!(bodies[0]["status"]["conditions"][0]["reason"], "AccountUnknown");
+}
+
+/// The request under another uid.
+fn named(uid: &str) -> Value {
+    let mut object = request();
+    object["metadata"]["uid"] = json!(uid);
+    object
+}
+
+/// As many requests of alice are open as there may be.
+async fn with_two_open() -> Scenario {
+    let scenario = scenario(None, &[]);
+    for uid in ["r-1", "r-2"] {
+        pass(&scenario, named(uid)).await.0.unwrap();
+    }
+    scenario
+}
+
+fn with(mut scenario: Scenario, change: impl FnOnce(&mut Context)) -> Scenario {
+    change(Arc::get_mut(&mut scenario.context).unwrap());
+    scenario
 }
 
 #[tokio::test]

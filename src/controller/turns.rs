@@ -12,42 +12,43 @@ use kube::runtime::reflector::{ObjectRef, Store};
 /// Namespace and name of an object.
 pub type Key = (Option<String>, String);
 
-/// Passes at the same time, and how many of them for one person: others always find one free.
-#[derive(Debug, Clone, Copy)]
-pub struct Limits {
-    /// For all.
-    pub all: usize,
-    /// For one.
-    pub each: usize,
+/// Whose turn a pass takes.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Turn {
+    /// Who waits for it.
+    pub whose: String,
+    /// How many of theirs run at the same time, at most: others always find a place free.
+    pub places: usize,
 }
 
 /// Who waits, and who is at it.
 #[derive(Debug)]
 struct Turns {
-    limits: Limits,
+    /// Passes at the same time.
+    places: usize,
     /// Who has something waiting; the first is next.
-    order: VecDeque<String>,
+    order: VecDeque<Turn>,
     /// What waits, by whose it is, oldest first; never empty.
-    waiting: HashMap<String, VecDeque<Key>>,
+    waiting: HashMap<Turn, VecDeque<Key>>,
     /// What waits, whosever it is: what is asked for twice waits once.
     known: HashSet<Key>,
-    running: HashMap<Key, String>,
+    running: HashMap<Key, Turn>,
     /// Asked for while it ran: it runs again afterwards.
-    again: HashMap<Key, String>,
+    again: HashMap<Key, Turn>,
 }
 
-/// These objects, each when its turn has come. `passed` says that a pass is over. What is gone from the cache has no turn.
+/// These objects, so many at the same time, each when its turn has come. `passed` says that a pass is over. What is gone from the cache has no turn.
 pub fn in_turns<K>(
     mut asked: impl Stream<Item = ObjectRef<K>> + Unpin + Send + 'static,
     cache: Store<K>,
-    limits: Limits,
+    places: usize,
     mut passed: UnboundedReceiver<Key>,
-    whose: impl Fn(&K) -> String + Send + 'static,
+    turn_of: impl Fn(&K) -> Turn + Send + 'static,
 ) -> impl Stream<Item = ObjectRef<K>> + Send
 where
     K: Resource<DynamicType = ()> + Clone + Send + Sync + 'static,
 {
-    let mut turns = Turns::new(limits);
+    let mut turns = Turns::new(places);
     let mut over = false;
     stream::poll_fn(move |cx| {
         while let Poll::Ready(Some(key)) = passed.poll_next_unpin(cx) {
@@ -61,7 +62,7 @@ where
             };
             let key = (reference.namespace.clone(), reference.name.clone());
             match cache.get(&reference) {
-                Some(object) => turns.ask(whose(&object), key),
+                Some(object) => turns.ask(turn_of(&object), key),
                 // Its turn may have been given already, and no pass will end it.
                 None => turns.passed(&key),
             }
@@ -89,9 +90,9 @@ fn reference<K: Resource<DynamicType = ()>>((namespace, name): &Key) -> ObjectRe
 // === impl Turns ===
 
 impl Turns {
-    fn new(limits: Limits) -> Self {
+    fn new(places: usize) -> Self {
         Self {
-            limits,
+            places,
             order: VecDeque::new(),
             waiting: HashMap::new(),
             known: HashSet::new(),
@@ -100,14 +101,14 @@ impl Turns {
         }
     }
 
-    /// A pass over `key` is wanted; it is `whose`.
-    fn ask(&mut self, whose: String, key: Key) {
+    /// A pass over `key` is wanted; it takes this turn.
+    fn ask(&mut self, turn: Turn, key: Key) {
         if self.running.contains_key(&key) {
-            self.again.insert(key, whose);
+            self.again.insert(key, turn);
         } else if self.known.insert(key.clone()) {
-            let waiting = self.waiting.entry(whose.clone()).or_default();
+            let waiting = self.waiting.entry(turn.clone()).or_default();
             if waiting.is_empty() {
-                self.order.push_back(whose);
+                self.order.push_back(turn);
             }
             waiting.push_back(key);
         }
@@ -115,24 +116,24 @@ impl Turns {
 
     /// What runs next, if something may.
     fn next(&mut self) -> Option<Key> {
-        if self.running.len() >= self.limits.all {
+        if self.running.len() >= self.places {
             return None;
         }
         for _ in 0..self.order.len() {
-            let whose = self.order.pop_front()?;
-            if self.running.values().filter(|other| **other == whose).count() >= self.limits.each {
-                self.order.push_back(whose);
+            let turn = self.order.pop_front()?;
+            if self.running.values().filter(|other| **other == turn).count() >= turn.places {
+                self.order.push_back(turn);
                 continue;
             }
-            let waiting = self.waiting.get_mut(&whose)?;
+            let waiting = self.waiting.get_mut(&turn)?;
             let key = waiting.pop_front()?;
             if waiting.is_empty() {
-                self.waiting.remove(&whose);
+                self.waiting.remove(&turn);
             } else {
-                self.order.push_back(whose.clone());
+                self.order.push_back(turn.clone());
             }
             self.known.remove(&key);
-            self.running.insert(key.clone(), whose);
+            self.running.insert(key.clone(), turn);
             return Some(key);
         }
         None
@@ -141,8 +142,8 @@ impl Turns {
     /// The pass over `key` is over.
     fn passed(&mut self, key: &Key) {
         self.running.remove(key);
-        if let Some(whose) = self.again.remove(key) {
-            self.ask(whose, key.clone());
+        if let Some(turn) = self.again.remove(key) {
+            self.ask(turn, key.clone());
         }
     }
 }
@@ -162,10 +163,16 @@ mod tests {
         (None, name.to_owned())
     }
 
-    /// Asks for these, each of whom its first letter says.
-    fn asked(limits: Limits, names: &[&str]) -> Turns {
-        let mut turns = Turns::new(limits);
-        names.iter().for_each(|name| turns.ask(name[..1].to_owned(), key(name)));
+    /// Whose it is the first letter of a name says; b has one place, all others two.
+    fn turn(name: &str) -> Turn {
+        let whose = name[..1].to_owned();
+        Turn { places: if whose == "b" { 1 } else { 2 }, whose }
+    }
+
+    /// Asks for these, on so many places.
+    fn asked(places: usize, names: &[&str]) -> Turns {
+        let mut turns = Turns::new(places);
+        names.iter().for_each(|name| turns.ask(turn(name), key(name)));
         turns
     }
 
@@ -175,11 +182,11 @@ mod tests {
 
     #[test]
     fn who_asks_without_end_waits_for_themselves() {
-        let mut turns = asked(Limits { all: 4, each: 2 }, &["a1", "a2", "a3", "a4", "a5", "b1", "c1"]);
+        let mut turns = asked(4, &["a1", "a2", "a3", "a4", "a5", "b1", "b2", "c1"]);
         assert_eq!(next(&mut turns), ["a1", "b1", "c1", "a2"], "one after the other, not first come first served");
+        turns.passed(&key("c1"));
+        assert_eq!(next(&mut turns), [""; 0], "a place is free, a has two and b the one there is for b");
         turns.passed(&key("b1"));
-        assert_eq!(next(&mut turns), [""; 0], "a place is free, and a has two");
-        turns.ask("b".to_owned(), key("b2"));
         assert_eq!(next(&mut turns), ["b2"]);
         turns.passed(&key("a1"));
         assert_eq!(next(&mut turns), ["a3"]);
@@ -187,9 +194,9 @@ mod tests {
 
     #[test]
     fn what_is_asked_for_twice_runs_once_and_again_if_it_was_running() {
-        let mut turns = asked(Limits { all: 4, each: 4 }, &["a1", "a1"]);
+        let mut turns = asked(4, &["a1", "a1"]);
         assert_eq!(next(&mut turns), ["a1"]);
-        turns.ask("a".to_owned(), key("a1"));
+        turns.ask(turn("a"), key("a1"));
         assert_eq!(next(&mut turns), [""; 0], "never at the same time");
         turns.passed(&key("a1"));
         assert_eq!(next(&mut turns), ["a1"]);
@@ -212,8 +219,7 @@ mod tests {
             cache.apply_watcher_event(&Event::Apply(named(name)));
         }
         let ((ask, asked), (_done, passed)) = (mpsc::unbounded(), mpsc::unbounded());
-        let limits = Limits { all: 1, each: 1 };
-        let mut turns = in_turns(asked, cache.as_reader(), limits, passed, |_| "a".to_owned());
+        let mut turns = in_turns(asked, cache.as_reader(), 1, passed, |_| turn("a"));
         let mut told = |name: &str| {
             ask.unbounded_send(ObjectRef::new(name)).unwrap();
             turns.next().now_or_never().flatten().map(|reference| reference.name)

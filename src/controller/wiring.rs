@@ -28,6 +28,7 @@ use tokio_util::task::TaskTracker;
 
 use self::wire::Wire;
 use super::timekeeper::Timekeeper;
+use super::turns::Turn;
 use super::watch::Watch;
 use super::{Context, Guarded, certificate, counts, endpoint, fleet, lock, policy, request};
 use crate::metrics::Kind;
@@ -324,18 +325,20 @@ where
 }
 
 /// Whose turn a pass over a request takes: the person's who asked, so that nobody waits for somebody else's many wishes. What is
-/// granted waits for no wish at all: its end must not. What is over takes two places at most, whosever it was: when many end at once,
-/// their ends come before what is left to do on those that have ended.
-fn turn_of(object: &Guarded<ElevationRequest>) -> String {
+/// granted waits for no wish at all: its end must not. What is over has few places, whosever it was: when many end at once, their ends
+/// come before what is left to do on those that have ended.
+fn turn_of(object: &Guarded<ElevationRequest>) -> Turn {
     let namespace = object.namespace().unwrap_or_default();
-    let Ok(request) = &object.0 else { return namespace };
+    let Ok(request) = &object.0 else { return Turn { whose: namespace, places: 1 } };
     let requester = request.spec.requester.as_deref().unwrap_or_default();
     if is_in(request, &[State::Active, State::Scheduled]) {
-        format!("{namespace} granted to {requester}")
+        Turn { whose: format!("{namespace} granted to {requester}"), places: 2 }
     } else if is_open(request) {
-        format!("{namespace} by {requester}")
+        // One after the other: a person seldom has more than one, and who asks without end slows all others down by what is done for
+        // them at the same time.
+        Turn { whose: format!("{namespace} by {requester}"), places: 1 }
     } else {
-        "over".to_owned()
+        Turn { whose: "over".to_owned(), places: 2 }
     }
 }
 
@@ -434,7 +437,7 @@ mod tests {
 
     #[test]
     fn wishes_wait_by_person_what_is_granted_for_no_wish_and_what_is_over_for_all() {
-        let turn = |state, finished| turn_of(&request(state, finished));
+        let turn = |state, finished| turn_of(&request(state, finished)).whose;
         assert_eq!([turn(None, false), turn(Some("Pending"), false)], ["berlin by alice@corp", "berlin by alice@corp"]);
         assert_eq!(
             [turn(Some("Scheduled"), false), turn(Some("Active"), false)],

@@ -74,7 +74,7 @@ pub(super) fn fleet(revoked: bool) -> Value {
     json!({
         "apiVersion": "tidegate.dev/v1alpha1", "kind": "Fleet",
         "metadata": {"name": "fleet", "namespace": "berlin", "uid": "f-1"},
-        "spec": {"maxOpenRequests": 1, "freshness": "15m"},
+        "spec": {"maxOpenRequests": 2, "freshness": "15m"},
         "status": {"signed": convert::from_signed(&signed)},
     })
 }

@@ -18,7 +18,7 @@ use crate::clock;
 use crate::controller::Context;
 use crate::controller::error::Error;
 use crate::controller::queue::Queue;
-use crate::controller::turns::{Key, Limits, in_turns};
+use crate::controller::turns::{Key, Turn, in_turns};
 use crate::metrics::{Kind, Outcome};
 
 /// Passes at the same time, per kind.
@@ -26,9 +26,6 @@ const CONCURRENCY: u16 = 8;
 
 /// Over requests: each waits for the API server most of its time, and the more wait together, the more share one read.
 const CONCURRENCY_OF_REQUESTS: u16 = 32;
-
-/// For one person.
-const CONCURRENCY_OF_ONE: usize = 2;
 
 /// What makes the passes of a kind run: names of its objects.
 type Triggers<K> = SelectAll<BoxStream<'static, ObjectRef<K>>>;
@@ -66,11 +63,11 @@ where
         self.also(stream::once(ready(())).boxed())
     }
 
-    /// Passes wait in turns, by what `whose` says of an object. Whoever takes the sender tells of each that is over.
-    pub(super) fn in_turns(self, whose: impl Fn(&K) -> String + Send + 'static) -> (Self, UnboundedSender<Key>) {
+    /// Passes wait in turns, each in the one that `turn_of` says. Whoever takes the sender tells of each that is over.
+    pub(super) fn in_turns(self, turn_of: impl Fn(&K) -> Turn + Send + 'static) -> (Self, UnboundedSender<Key>) {
         let (tell, passed) = mpsc::unbounded();
-        let limits = Limits { all: usize::from(CONCURRENCY_OF_REQUESTS), each: CONCURRENCY_OF_ONE };
-        let turns = in_turns(self.triggers, self.store.clone(), limits, passed, whose);
+        let places = usize::from(CONCURRENCY_OF_REQUESTS);
+        let turns = in_turns(self.triggers, self.store.clone(), places, passed, turn_of);
         (Self { store: self.store, triggers: select_all([turns.boxed()]) }, tell)
     }
 

@@ -57,7 +57,7 @@ pub async fn section(control_plane: &ControlPlane, requests: usize, rounds: usiz
 }
 
 /// Active, and bare writes, per second; and what the controller asked of the API server for one.
-async fn approved(control_plane: &ControlPlane, count: usize) -> Result<(f64, f64, String)> {
+pub async fn approved(control_plane: &ControlPlane, count: usize) -> Result<(f64, f64, String)> {
     let fleet = Fleet::create(control_plane, count).await?;
     let first = controller(control_plane).await?;
     fleet.ask(count, &json!({"duration": "1h"})).await?;

@@ -16,7 +16,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Result;
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 use tidegate_test_support::{ControlPlane, Controller};
 
 /// Nothing that is measured takes longer, so something is broken.
@@ -36,13 +36,36 @@ struct Args {
     /// Leave the approvals out, as the file has them: what to do when a run broke off after them.
     #[arg(long)]
     from_ends: bool,
+    /// Only this, on a new API server, and write nothing: a look at one thing.
+    #[arg(long, conflicts_with_all = ["write", "from_ends"])]
+    only: Option<Only>,
+}
+
+/// What can be looked at alone.
+#[derive(Clone, Copy, ValueEnum)]
+enum Only {
+    /// What an object costs, ten times the requests at most.
+    Memory,
+    /// What others notice of one person's many requests.
+    Crowd,
 }
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    let Args { requests, rounds, write, from_ends } = Args::parse();
+    let Args { requests, rounds, write, from_ends, only } = Args::parse();
     let control_plane = ControlPlane::start().await?;
     control_plane.install().await?;
+    if let Some(only) = only {
+        let section = match only {
+            Only::Memory => {
+                grants::approved(&control_plane, requests * 10).await?;
+                memory::section(&control_plane).await?
+            }
+            Only::Crowd => crowd::section(&control_plane, requests * 10).await?,
+        };
+        println!("{section}");
+        return Ok(());
+    }
     let mut sections = Vec::new();
     let mut tell = |section: String| {
         println!("{section}");
