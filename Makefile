@@ -98,7 +98,7 @@ bench: ## Measure what an item costs, and the evaluator beside Cedar; writes doc
 
 # Its section of the page; SHORT=1 writes nothing.
 .PHONY: bench-cluster
-bench-cluster: controlplane ## The controller on an API server, beside a bare client, the TTL controller and client-go; writes its part of docs/benchmarks.md (50 minutes; FROM_ENDS=1: all but the approvals, whose figures stay; SHORT=1: 100 requests, 10 minutes, writes nothing; ONLY=memory or crowd: a look at that, writes nothing)
+bench-cluster: controlplane ## The controller on an API server, beside a bare client, the TTL controller and client-go; writes its part of docs/benchmarks.md (50 minutes; FROM_ENDS=1: all but the approvals, whose figures stay; SHORT=1: 100 requests, 10 minutes, writes nothing; ONLY=approvals, memory or crowd: a look at that, writes nothing)
 	@echo 'Building the benchmark ...' >&2
 	@cargo build --locked --quiet --release --manifest-path hack/bench/Cargo.toml --target-dir target/bench --bin bench-cluster
 	@cargo build --locked --quiet --release --package tidegate --bin controller --target-dir target/bench

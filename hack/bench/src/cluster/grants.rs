@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use futures::{StreamExt, TryStreamExt, stream};
 use kube::api::PostParams;
 use kube::{Api, ResourceExt};
@@ -13,6 +13,7 @@ use tidegate_test_support::{ControlPlane, Controller, clock};
 
 use crate::calls::{Which, calls, more};
 use crate::fleet::{CONCURRENCY, Fleet, in_seconds, is_in};
+use crate::processor::{for_one, spent};
 use crate::table::{Table, percentile};
 use crate::{controller, stop, ttl};
 
@@ -23,11 +24,11 @@ pub const ENDS: &str = "### Ends at one instant\n";
 pub async fn section(control_plane: &ControlPlane, requests: usize, rounds: usize) -> Result<String> {
     let mut table = Table::new(["requests", "round", "Active per second", "bare client, per second", "ratio"]);
     let mut ratios = Vec::new();
-    let mut calls = String::new();
+    let mut last = None;
     for (count, rounds) in [(requests, rounds), (requests * 10, 1)] {
         for round in 1..=rounds {
-            let (ours, bare, asked) = approved(control_plane, count).await?;
-            calls = asked;
+            let Approved { ours, bare, calls, time, bare_time } = approved(control_plane, count).await?;
+            last = Some((calls, time, bare_time));
             let ratio = ours / bare;
             ratios.push((count, ours, ratio));
             table.row([
@@ -40,6 +41,7 @@ pub async fn section(control_plane: &ControlPlane, requests: usize, rounds: usiz
         }
     }
     let worst = ratios.iter().map(|(_, _, ratio)| *ratio).fold(f64::INFINITY, f64::min);
+    let (calls, time, bare_time) = last.context("nothing was measured")?;
     let rate = |of: usize| {
         let rates: Vec<f64> = ratios.iter().filter(|(count, ..)| *count == of).map(|(_, rate, _)| *rate).collect();
         percentile(rates, 0.5)
@@ -50,22 +52,39 @@ pub async fn section(control_plane: &ControlPlane, requests: usize, rounds: usiz
          {CONCURRENCY} at a time (as many as the controller has passes), while no controller runs; the same watch counts them.\n\n{table}\n- Target 0.8: {}; the smallest ratio is {worst:.2}. Ten \
          times the requests come at {:.2} times the rate.\n- For one Active the API server is asked: {calls}. The bare client \
          only updates statuses, so the ratio says what it costs to read endpoint, policy, settings, Locks and admission policies live \
-         before each grant.\n",
+         before each grant.\n- Processor time for one Active, in the last row: {time}; for one bare write: {bare_time}. The client \
+         also watches in both. The rest is waiting: what is read comes before what is written, and a read that many share begins only when \
+         the one before it has ended.\n",
         if worst >= 0.8 { "met" } else { "missed" },
         rate(requests * 10) / rate(requests),
     ))
 }
 
-/// Active, and bare writes, per second; and what the controller asked of the API server for one.
-pub async fn approved(control_plane: &ControlPlane, count: usize) -> Result<(f64, f64, String)> {
+/// How fast requests become Active beside bare writes, and what one costs.
+pub struct Approved {
+    /// Active a second.
+    ours: f64,
+    /// Bare writes a second.
+    bare: f64,
+    /// What the controller asked of the API server for one.
+    calls: String,
+    /// Processor time for one Active.
+    time: String,
+    /// Processor time for one bare write.
+    bare_time: String,
+}
+
+/// So many are approved while no controller runs; then one does, and after it a client that only writes.
+pub async fn approved(control_plane: &ControlPlane, count: usize) -> Result<Approved> {
     let fleet = Fleet::create(control_plane, count).await?;
     let first = controller(control_plane).await?;
     fleet.ask(count, &json!({"duration": "1h"})).await?;
     stop(&first).await?;
     fleet.approve(count).await?;
-    let before = calls(&fleet, Which::All)?;
+    let (before, idle) = (calls(&fleet, Which::All)?, spent()?);
     let second = Controller::start(control_plane).await?;
     let times = fleet.until(count, |request| is_in(request, "Active")).await?;
+    let time = for_one(&idle, &spent()?, count);
     stop(&second).await?;
     let asked = more(&before, &calls(&fleet, Which::All)?);
     let each = |(what, times): (&String, &usize)| {
@@ -73,11 +92,12 @@ pub async fn approved(control_plane: &ControlPlane, count: usize) -> Result<(f64
         (each >= 0.05).then(|| format!("{each:.2} {what}"))
     };
     let asked: Vec<String> = asked.iter().filter_map(each).collect();
-    Ok((rate(&times), bare(&fleet).await?, asked.join(", ")))
+    let (bare, bare_time) = bare(&fleet).await?;
+    Ok(Approved { ours: rate(&times), bare, calls: asked.join(", "), time, bare_time })
 }
 
-/// Statuses a second that a client writes which does nothing else, as the same watch sees them.
-async fn bare(fleet: &Fleet<'_>) -> Result<f64> {
+/// Statuses a second that a client writes which does nothing else, as the same watch sees them, and the processor time for one.
+async fn bare(fleet: &Fleet<'_>) -> Result<(f64, String)> {
     let api = Api::<ElevationRequest>::namespaced(fleet.controller.client().await?, &fleet.name);
     let mut all = fleet.all().await?;
     all.iter_mut().for_each(reverse);
@@ -90,12 +110,14 @@ async fn bare(fleet: &Fleet<'_>) -> Result<f64> {
     let count = all.len();
     let writes =
         async { anyhow::Ok(stream::iter(all).map(write).buffer_unordered(CONCURRENCY).try_collect::<Vec<_>>().await?) };
+    let idle = spent()?;
     let seen = fleet.until(count, |request| messages.get(&request.name_any()) == Some(&self::messages(request)));
     let (times, mut written) = futures::future::try_join(seen, writes).await?;
+    let time = for_one(&idle, &spent()?, count);
     // As it was, or the next controller would have to put it right while something else is measured.
     written.iter_mut().for_each(reverse);
     stream::iter(written).map(write).buffer_unordered(CONCURRENCY).try_collect::<Vec<_>>().await?;
-    Ok(rate(&times))
+    Ok((rate(&times), time))
 }
 
 /// Its conditions say something else, as long as before; twice is the same again.

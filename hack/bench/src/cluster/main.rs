@@ -8,6 +8,7 @@ mod grants;
 mod memory;
 #[path = "../page.rs"]
 mod page;
+mod processor;
 mod quiet;
 mod table;
 mod ttl;
@@ -44,6 +45,8 @@ struct Args {
 /// What can be looked at alone.
 #[derive(Clone, Copy, ValueEnum)]
 enum Only {
+    /// Approvals at once.
+    Approvals,
     /// What an object costs, ten times the requests at most.
     Memory,
     /// What others notice of one person's many requests.
@@ -57,6 +60,7 @@ async fn main() -> Result<()> {
     control_plane.install().await?;
     if let Some(only) = only {
         let section = match only {
+            Only::Approvals => grants::section(&control_plane, requests, rounds).await?,
             Only::Memory => {
                 grants::approved(&control_plane, requests * 10).await?;
                 memory::section(&control_plane).await?
