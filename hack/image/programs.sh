@@ -31,6 +31,8 @@ profile=${PROFILE:-release}
 built=target/image/$target/$([ "$profile" = dev ] && echo debug || echo "$profile")
 # Paths of this machine are no part of a program; a static program needs nothing else in the image.
 export RUSTFLAGS="-C target-feature=+crt-static --remap-path-prefix=$PWD=/tidegate --remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo"
+# mimalloc tells when it was compiled; a C compiler takes this for the time (reproducible-builds.org/specs/source-date-epoch).
+export SOURCE_DATE_EPOCH=0
 mkdir -p target/image
 cargo build --locked --profile "$profile" --target "$target" --target-dir target/image --package "$package" "${programs[@]/#/--bin=}" \
     --message-format json-render-diagnostics > "target/image/$package-$arch.json"
