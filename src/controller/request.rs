@@ -8,7 +8,7 @@ use kube::runtime::controller::Action;
 use kube::runtime::reflector::ObjectRef;
 use kube::{Api, Resource, ResourceExt};
 use tidegate_api::names::FLEET;
-use tidegate_api::{ElevationRequest, Fleet, JitPolicy, Lock, ManagedEndpoint};
+use tidegate_api::{ElevationRequest, Fleet, JitPolicy, ManagedEndpoint};
 use tidegate_core::delivery::{Delivery, Report, applied};
 use tidegate_core::endpoint::Endpoint;
 use tidegate_core::envelope;
@@ -17,6 +17,7 @@ use tidegate_core::guard::Guard;
 use tidegate_core::interval::Instant;
 use tidegate_core::ledger::OpenRequests;
 use tidegate_core::lifecycle::{self, Event, EventKind, Step, step};
+use tidegate_core::lock::Switches;
 use tidegate_core::part::{Header, PartKind, SCHEMA, next_sequence};
 use tidegate_core::policy::Policy;
 use tidegate_core::reason::DeclineReason;
@@ -27,7 +28,7 @@ use super::error::Error;
 use super::live::each;
 use super::measure::Written;
 use super::trace::{Course, Traced};
-use super::{Context, Guarded, apply, attestation, fleet, in_fleet, policy, read, requeue, retention};
+use super::{Context, Guarded, apply, attestation, fleet, policy, read, requeue, retention};
 use crate::convert::{Beside, ConvertError};
 use crate::traces::Stretch;
 use crate::{audit, clock, convert};
@@ -62,7 +63,7 @@ pub async fn reconcile(object: Arc<Guarded<ElevationRequest>>, context: Arc<Cont
     let mut course = Course::begin(clock::fine());
     let object = read(&object)?;
     let request = convert::request(object)?;
-    let mut referred = cached(object, &context);
+    let mut referred = referred(object, &context, cached(object, &context));
     let open = context.ledgers.beside(&namespace(object), &request, referred.endpoint.found());
     let mut step = referred.judge(&request, &open, &context.guard.verdict());
     if is_one_too_many(&request, &step) {
@@ -218,18 +219,15 @@ fn unless_granted(request: &Request, referred: Result<Referred, Error>) -> Resul
 
 // === fetch ===
 
-fn cached(object: &ElevationRequest, context: &Context) -> Referred {
+/// As cached.
+fn cached(object: &ElevationRequest, context: &Context) -> Found {
     let namespace = namespace(object);
-    let policy = context.policies.get(&ObjectRef::new(&object.spec.policy_name).within(&namespace));
-    let endpoint = context.endpoints.get(&ObjectRef::new(&object.spec.endpoint_name).within(&namespace));
-    let fleet = context.fleets.get(&ObjectRef::new(FLEET).within(&namespace));
-    let locks = in_fleet(&context.locks, Some(&namespace));
-    let locks = locks.iter().map(AsRef::as_ref).collect();
-    referred(
-        object,
-        context,
-        Found { policy: policy.as_deref(), endpoint: endpoint.as_deref(), fleet: fleet.as_deref(), locks },
-    )
+    Found {
+        policy: context.policies.get(&ObjectRef::new(&object.spec.policy_name).within(&namespace)),
+        endpoint: context.endpoints.get(&ObjectRef::new(&object.spec.endpoint_name).within(&namespace)),
+        fleet: context.fleets.get(&ObjectRef::new(FLEET).within(&namespace)),
+        switches: context.locks_of(Some(&namespace)),
+    }
 }
 
 async fn live(object: &ElevationRequest, context: &Context) -> Result<Referred, Error> {
@@ -239,12 +237,8 @@ async fn live(object: &ElevationRequest, context: &Context) -> Result<Referred, 
     let endpoint = live.endpoint(client, &namespace, &object.spec.endpoint_name);
     let (fleet, locks) = (live.fleet(client, &namespace, FLEET), live.locks(client, &namespace));
     let (policy, endpoint, fleet, locks) = futures::future::try_join4(policy, endpoint, fleet, locks).await?;
-    let locks = locks.iter().collect();
-    Ok(referred(
-        object,
-        context,
-        Found { policy: policy.as_deref(), endpoint: endpoint.as_deref(), fleet: fleet.as_deref(), locks },
-    ))
+    let switches = context.switches(locks.iter());
+    Ok(referred(object, context, Found { policy, endpoint, fleet, switches }))
 }
 
 /// Whom a request counts for and how many may be open, read live; the rest as cached.
@@ -253,26 +247,20 @@ async fn counted(object: &ElevationRequest, context: &Context) -> Result<Referre
     let Context { client, live, .. } = context;
     let endpoint = live.endpoint(client, &namespace, &object.spec.endpoint_name);
     let (endpoint, fleet) = futures::future::try_join(endpoint, live.fleet(client, &namespace, FLEET)).await?;
-    let policy = context.policies.get(&ObjectRef::new(&object.spec.policy_name).within(&namespace));
-    let locks = in_fleet(&context.locks, Some(&namespace));
-    let locks = locks.iter().map(AsRef::as_ref).collect();
-    Ok(referred(
-        object,
-        context,
-        Found { policy: policy.as_deref(), endpoint: endpoint.as_deref(), fleet: fleet.as_deref(), locks },
-    ))
+    Ok(referred(object, context, Found { endpoint, fleet, ..cached(object, context) }))
 }
 
 /// What was found, in the cache or live.
-struct Found<'a> {
-    policy: Option<&'a Guarded<JitPolicy>>,
-    endpoint: Option<&'a Guarded<ManagedEndpoint>>,
-    fleet: Option<&'a Guarded<Fleet>>,
-    locks: Vec<&'a Guarded<Lock>>,
+struct Found {
+    policy: Option<Arc<Guarded<JitPolicy>>>,
+    endpoint: Option<Arc<Guarded<ManagedEndpoint>>>,
+    fleet: Option<Arc<Guarded<Fleet>>>,
+    switches: Switches,
 }
 
-fn referred(object: &ElevationRequest, context: &Context, found: Found<'_>) -> Referred {
-    let Found { policy, endpoint, fleet, locks } = found;
+fn referred(object: &ElevationRequest, context: &Context, found: Found) -> Referred {
+    let Found { policy, endpoint, fleet, switches } = found;
+    let (policy, endpoint, fleet) = (policy.as_deref(), endpoint.as_deref(), fleet.as_deref());
     let fleet = fleet.and_then(|fleet| read(fleet).ok());
     let settings = fleet.map(fleet::settings_of).unwrap_or_default();
     let readable = endpoint.and_then(|endpoint| read(endpoint).ok());
@@ -294,7 +282,7 @@ fn referred(object: &ElevationRequest, context: &Context, found: Found<'_>) -> R
     Referred {
         policy: lookup(policy, policy::ready_to_ask),
         endpoint: lookup(endpoint, parse),
-        fleet: lifecycle::Fleet { switches: context.switches(locks), settings: settings.clone(), requires },
+        fleet: lifecycle::Fleet { switches, settings: settings.clone(), requires },
         report,
         attested,
     }

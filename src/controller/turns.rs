@@ -37,7 +37,8 @@ struct Turns {
     again: HashMap<Key, Turn>,
 }
 
-/// These objects, so many at the same time, each when its turn has come. `passed` says that a pass is over. What is gone from the cache has no turn.
+/// These objects, so many at the same time, each when its turn has come. `passed` says that a pass is over. What is gone from the cache
+/// has no turn.
 pub fn in_turns<K>(
     mut asked: impl Stream<Item = ObjectRef<K>> + Unpin + Send + 'static,
     cache: Store<K>,
