@@ -1,7 +1,9 @@
 //! Writes our kinds: status by compare-and-set and only where it differs, the finalizer, the removal of what has ended. Every
-//! write carries the resourceVersion that was judged, so a stale cache or an old leader loses instead of overwriting.
+//! write carries the resourceVersion that was judged, so a stale cache or an old leader loses instead of overwriting. None waits for its
+//! answer without end, as a pass holds a place; whether it was taken, the next pass sees.
 
 use std::fmt::Debug;
+use std::time::Duration;
 
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::core::object::HasStatus;
@@ -13,6 +15,11 @@ use tidegate_api::names::{CONTROLLER, FLEET, REVOKE_FINALIZER};
 use tidegate_api::{ElevationRequest, Fleet};
 
 use super::error::Error;
+use super::live::in_time;
+
+/// A write that takes longer has got lost, or the API server is busy beyond what waiting helps. Longer than a read: what it has begun to
+/// write it may finish.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Replaces the status of an object that was changed only there. The API server answers 409 if it has changed since it
 /// was read.
@@ -26,7 +33,8 @@ where
 {
     let api = Api::<K>::namespaced(client.clone(), &object.namespace().unwrap_or_default());
     let params = PostParams { field_manager: Some(CONTROLLER.to_owned()), ..PostParams::default() };
-    let replaced = api.replace_status(&object.name_any(), &params, object).await;
+    let name = object.name_any();
+    let replaced = in_time(PATIENCE, api.replace_status(&name, &params, object)).await;
     replaced.map_err(|source| Error::Write { what: "status", source })
 }
 
@@ -57,7 +65,8 @@ pub async fn fleet(client: &Client, namespace: &str) -> Result<(), Error> {
     let empty = json!({
         "apiVersion": Fleet::api_version(&()), "kind": Fleet::kind(&()), "metadata": {"name": FLEET}, "spec": {},
     });
-    let made = api.patch(FLEET, &PatchParams::apply(CONTROLLER), &Patch::Apply(empty)).await;
+    let (params, fleet) = (PatchParams::apply(CONTROLLER), Patch::Apply(empty));
+    let made = in_time(PATIENCE, api.patch(FLEET, &params, &fleet)).await;
     made.map(drop).map_err(|source| Error::Write { what: "Fleet", source })
 }
 
@@ -78,7 +87,8 @@ pub async fn finalizer(client: &Client, object: ElevationRequest, wanted: bool) 
     let patch = json!({"metadata": {"finalizers": finalizers, "resourceVersion": object.resource_version()}});
     let api = Api::<ElevationRequest>::namespaced(client.clone(), &object.namespace().unwrap_or_default());
     let params = PatchParams { field_manager: Some(CONTROLLER.to_owned()), ..PatchParams::default() };
-    match api.patch(&object.name_any(), &params, &Patch::Merge(patch)).await {
+    let (name, patch) = (object.name_any(), Patch::Merge(patch));
+    match in_time(PATIENCE, api.patch(&name, &params, &patch)).await {
         Ok(patched) => Ok(patched),
         // Deleted meanwhile: nothing is left to keep.
         Err(kube::Error::Api(status)) if status.code == 404 && !wanted => Ok(object),
@@ -94,7 +104,7 @@ pub async fn delete(client: &Client, object: &ElevationRequest) -> Result<bool, 
     let api = Api::<ElevationRequest>::namespaced(client.clone(), &object.namespace().unwrap_or_default());
     let preconditions = Preconditions { uid: object.uid(), resource_version: object.resource_version() };
     let params = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
-    match api.delete(&object.name_any(), &params).await {
+    match in_time(PATIENCE, api.delete(&object.name_any(), &params)).await {
         Ok(_) => Ok(true),
         Err(kube::Error::Api(status)) if status.code == 404 => Ok(false),
         Err(source) => Err(Error::Write { what: "the removal of an ended request", source }),

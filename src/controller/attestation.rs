@@ -1,5 +1,6 @@
 //! Verifies `spec.attestation`: the endpoint's own agent, with the certificate that was issued to it last, signed exactly this wish.
-//! What does not verify counts as not there: it takes nothing away but a rule's approval.
+//! What does not verify counts as not there: it takes nothing away but a rule's approval. What was accepted is verified as of then: an
+//! agent that has a newer certificate by now has signed it all the same.
 
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1, ED25519, RSA_PKCS1_3072_8192_SHA384, UnparsedPublicKey};
 use base64::Engine;
@@ -38,9 +39,12 @@ fn verified(
 ) -> Option<()> {
     let checked = convert::endpoint(endpoint).ok()?;
     let facts = signing::facts(attestation.certificate.as_bytes()).ok()?;
+    let accepted_at = request.status.as_ref().and_then(|status| status.accepted_at);
+    let at = accepted_at.unwrap_or(now);
+    let valid = facts.not_before <= at && at < facts.not_after;
     let latest = endpoint.status.as_ref()?.certificate.as_ref()?;
-    let valid = facts.not_before <= now && now < facts.not_after;
     let latest = latest.public_key_digest == facts.key.to_string() && latest.serial_number == facts.serial;
+    let latest = latest || accepted_at.is_some();
     if !valid || !latest || !is_of(&facts.uris, trust_domain, &checked.reference) {
         return None;
     }
@@ -176,5 +180,21 @@ mod tests {
         }
         let world = World::new(&PKCS_ED25519);
         assert!(!world.holds_at(now().plus(Duration::from_secs(3600))), "an expired certificate");
+    }
+
+    #[test]
+    fn what_was_accepted_counts_as_of_then() {
+        let mut world = World::new(&PKCS_ED25519);
+        world.endpoint.status.as_mut().unwrap().certificate.as_mut().unwrap().serial_number = "02".into();
+        let later = now().plus(Duration::from_secs(3600));
+        assert!(!world.holds_at(later), "the agent has another certificate by now");
+        let accepted = |time: &str| {
+            let accepted = json!({"type": "Accepted", "status": "True", "reason": "Any", "message": "", "lastTransitionTime": time});
+            serde_json::from_value(json!({"state": "Scheduled", "conditions": [accepted]})).unwrap()
+        };
+        world.request.status = Some(accepted("2026-11-22T10:00:00Z"));
+        assert!(world.holds_at(later));
+        world.request.status = Some(accepted("2026-11-22T11:00:00Z"));
+        assert!(!world.holds_at(later), "its certificate had expired when it was accepted");
     }
 }

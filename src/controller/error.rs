@@ -7,11 +7,13 @@ use kube::runtime::controller::Action;
 use tidegate_core::envelope::SignError;
 use tidegate_core::part::PartError;
 
+use super::guard::NotPassed;
 use crate::convert::ConvertError;
 use crate::metrics::FailedStep;
 use crate::signing::SigningError;
 
-/// A pass that could not judge or write. It never grants and never denies: what is recorded stays.
+/// A pass that could not read, judge or write all it had to. It never grants and never denies on what it does not know: what is recorded
+/// stays, but for ends that need none of it.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The stored object is not of the form this version reads.
@@ -28,6 +30,9 @@ pub enum Error {
         /// The API server's answer, which several may share.
         source: Arc<kube::Error>,
     },
+    /// Whether the admission policies are those that were probed could not be found out.
+    #[error("confirming the admission policies: {0}")]
+    Guard(Arc<NotPassed>),
     /// The namespace is not known (yet).
     #[error("namespace {0} is not known")]
     Fleet(String),
@@ -82,7 +87,7 @@ impl Error {
         match self {
             Self::Read(_) => FailedStep::Read,
             Self::Convert(_) => FailedStep::Parse,
-            Self::Fetch { .. } | Self::Fleet(_) => FailedStep::Fetch,
+            Self::Fetch { .. } | Self::Guard(_) | Self::Fleet(_) => FailedStep::Fetch,
             Self::Sign(_) | Self::Part(_) | Self::Signing(_) => FailedStep::Sign,
             Self::Write { .. } => FailedStep::Write,
         }
@@ -93,7 +98,7 @@ impl Error {
     pub fn retry(&self) -> Action {
         Action::requeue(match self {
             Self::Write { .. } if self.is_conflict() => CONFLICT,
-            Self::Fetch { .. } | Self::Write { .. } | Self::Fleet(_) => TROUBLE,
+            Self::Fetch { .. } | Self::Guard(_) | Self::Write { .. } | Self::Fleet(_) => TROUBLE,
             Self::Sign(_) | Self::Part(_) | Self::Signing(_) => TROUBLE,
             Self::Read(_) | Self::Convert(_) => INVALID,
         })

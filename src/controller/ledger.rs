@@ -9,7 +9,8 @@ use futures::TryStreamExt;
 use kube::{Api, Client, ResourceExt};
 use tidegate_api::{ElevationRequest, ManagedEndpoint};
 use tidegate_core::endpoint::Endpoint;
-use tidegate_core::ledger::{Ledger, OpenRequests};
+use tidegate_core::interval::Instant;
+use tidegate_core::ledger::{Ledger, OpenRequests, is_open};
 use tidegate_core::lifecycle::Step;
 use tidegate_core::name::{Identity, Uid};
 use tidegate_core::request::Request;
@@ -68,11 +69,18 @@ impl Ledgers {
         step
     }
 
-    /// A judgement could not be written: what is recorded of the request is what counts.
-    pub fn restore(&self, fleet: &str, request: &Request, endpoint: Option<&Endpoint>) {
+    /// What is recorded of a request is what counts. `until` is when a pending one times out.
+    pub fn note(&self, fleet: &str, request: &Request, endpoint: Option<&Endpoint>, until: Option<Instant>) {
         let person = person(request, endpoint);
         let mut fleets = self.lock();
-        fleets.entry(fleet.to_owned()).or_default().note(request, request.status.as_ref(), &person, None);
+        fleets.entry(fleet.to_owned()).or_default().note(request, request.status.as_ref(), &person, until);
+    }
+
+    /// A judgement may not have been written: what was open counts until the next pass knows, and so does what would be.
+    pub fn keep(&self, fleet: &str, request: &Request, endpoint: Option<&Endpoint>) {
+        if request.status.as_ref().is_some_and(|status| is_open(status.state)) {
+            self.note(fleet, request, endpoint, None);
+        }
     }
 
     /// What is open beside a request at the moment, for a first look that decides nothing.

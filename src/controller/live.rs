@@ -19,9 +19,9 @@ pub use self::shared::Reads;
 use super::Guarded;
 use super::error::Error;
 
-/// A read of one object or a fleet's Locks that takes longer will not come: its pass fails and is tried again, and whoever waits for
-/// this read to end begins one of their own.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// A read of one object, a fleet's Locks or the guard's seal that takes longer will not come: its pass fails and is tried again, and
+/// whoever waits for this read to end begins one of their own.
+pub const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Objects in one answer to a list, as the watches have it.
 const PAGE: u32 = 500;
@@ -142,7 +142,10 @@ where
 }
 
 /// The answer, or an error that says that none came in time.
-async fn in_time<T>(limit: Duration, read: impl Future<Output = Result<T, kube::Error>>) -> Result<T, kube::Error> {
+///
+/// # Errors
+/// Those of `read`; [`kube::Error::Service`] after `limit`.
+pub async fn in_time<T>(limit: Duration, read: impl Future<Output = Result<T, kube::Error>>) -> Result<T, kube::Error> {
     let late =
         |_| kube::Error::Service(format!("the API server did not answer within {} s", limit.as_secs_f32()).into());
     tokio::time::timeout(limit, read).await.unwrap_or_else(|elapsed| Err(late(elapsed)))

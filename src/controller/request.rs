@@ -57,7 +57,7 @@ struct Judged {
 /// ended long ago is taken away.
 ///
 /// # Errors
-/// See [`Error`].
+/// See [`Error`]. What could be recorded without what could not be read has been.
 pub async fn reconcile(object: Arc<Guarded<ElevationRequest>>, context: Arc<Context>) -> Result<Action, Error> {
     let _pass = context.events.pass();
     let mut course = Course::begin(clock::fine());
@@ -71,26 +71,31 @@ pub async fn reconcile(object: Arc<Guarded<ElevationRequest>>, context: Arc<Cont
         let open = context.ledgers.beside(&namespace(object), &request, referred.endpoint.found());
         step = referred.judge(&request, &open, &context.guard.verdict());
     }
-    if changes_state(&request, &step) && !is_one_too_many(&request, &step) {
-        let guard = if ends_on_time(&request, &step) {
-            context.guard.verdict()
-        } else {
-            let (found, guard) = futures::future::join(live(object, &context), confirmed(&context)).await;
-            referred = unless_granted(&request, found)?;
-            guard
-        };
+    let mut unread = None;
+    if !changes_state(&request, &step) {
+        // A write that got no answer may have left something else there than what was recorded.
+        context.ledgers.note(&namespace(object), &request, referred.endpoint.found(), step.pending_until);
+    } else if !is_one_too_many(&request, &step) {
+        let mut guard = context.guard.verdict();
+        if !ends_on_time(&request, &step) {
+            let (found, confirmed) = futures::future::join(live(object, &context), confirmed(&context)).await;
+            (referred, unread) = unless_granted(&request, found)?;
+            match confirmed {
+                Ok(confirmed) => guard = confirmed,
+                Err(error) => (guard, unread) = (Guard::Waiting(error.to_string()), Some(error)),
+            }
+        }
         step = referred.judge_noted(object, &request, &guard, &context);
     }
     let wake = step.wake;
     course.done(Stretch::Judge, clock::fine());
     let recorded = record(object, request.clone(), Judged { step, course }, &referred.report, &context).await;
     if recorded.is_err() {
-        // What was not written has not happened: the next pass counts it anew.
-        context.ledgers.restore(&namespace(object), &request, referred.endpoint.found());
+        context.ledgers.keep(&namespace(object), &request, referred.endpoint.found());
     }
     recorded?;
     let due = retention::retire(object, &request, &context).await?;
-    Ok(requeue(wake.into_iter().chain(due).min()))
+    unread.map_or_else(|| Ok(requeue(wake.into_iter().chain(due).min())), Err)
 }
 
 /// After a gap in the protection: takes up what is there and does not count it, before anything is judged again.
@@ -154,9 +159,9 @@ async fn disbelieve(object: &ElevationRequest, context: &Context) -> Result<(), 
     record(object, request, Judged { step, course }, &referred.report, context).await
 }
 
-/// What can be relied on now. An API server that does not say is no reason to keep access that has ended.
-async fn confirmed(context: &Context) -> Guard {
-    context.guard.confirm(&context.client).await.unwrap_or_else(|unknown| Guard::Waiting(unknown.to_string()))
+/// What can be relied on now.
+async fn confirmed(context: &Context) -> Result<Guard, Error> {
+    context.guard.confirm(&context.client).await.map_err(Error::Guard)
 }
 
 impl Referred {
@@ -201,20 +206,23 @@ fn state(status: &Option<Status>) -> (Option<State>, usize) {
 }
 
 /// What was granted ends by revocation, deadline or deletion even if the objects it refers to cannot be read at the moment;
-/// nothing new is granted on them.
-fn unless_granted(request: &Request, referred: Result<Referred, Error>) -> Result<Referred, Error> {
+/// nothing new is granted on them, and why is told, so that they are read again soon.
+fn unless_granted(request: &Request, referred: Result<Referred, Error>) -> Result<(Referred, Option<Error>), Error> {
     let granted = request.status.as_ref().is_some_and(|status| status.state.is_granted());
-    referred.or_else(|error| {
-        let why = error.to_string();
-        let unreadable = Referred {
-            policy: Lookup::Unreadable(why.clone()),
-            endpoint: Lookup::Unreadable(why),
-            fleet: lifecycle::Fleet::default(),
-            report: Report::default(),
-            attested: false,
-        };
-        if granted { Ok(unreadable) } else { Err(error) }
-    })
+    match referred {
+        Err(error) if granted => {
+            let why = error.to_string();
+            let unreadable = Referred {
+                policy: Lookup::Unreadable(why.clone()),
+                endpoint: Lookup::Unreadable(why),
+                fleet: lifecycle::Fleet::default(),
+                report: Report::default(),
+                attested: false,
+            };
+            Ok((unreadable, Some(error)))
+        }
+        referred => Ok((referred?, None)),
+    }
 }
 
 // === fetch ===

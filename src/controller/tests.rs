@@ -153,6 +153,43 @@ async fn a_cache_is_no_proof_of_who_has_too_many_open() {
     assert_eq!(bodies[0]["status"]["conditions"][0]["reason"], "AccountUnknown");
 }
 
+#[tokio::test]
+async fn what_was_open_counts_until_a_lost_write_is_known_and_then_what_is_recorded() {
+    let pending = judged(named("r-1")).await;
+    let withdrawn = decided(pending.clone(), 1, "alice@corp end");
+    let lost = beside_one_open(Some(("PUT", StatusCode::GATEWAY_TIMEOUT))).await;
+    pass(&lost, pending).await.0.unwrap();
+    pass(&lost, withdrawn.clone()).await.0.unwrap_err();
+    assert!(is_one_too_many(&lost, "r-2").await, "it may still be open");
+    // The API server had written it.
+    let recorded = judged(withdrawn).await;
+    assert_eq!(recorded["status"]["state"], "Withdrawn");
+    pass(&lost, recorded).await.0.unwrap();
+    assert!(!is_one_too_many(&lost, "r-2").await);
+}
+
+#[tokio::test]
+async fn a_request_whose_finalizer_could_not_be_written_counts() {
+    let failing = beside_one_open(Some(("PATCH /apis/tidegate.dev", StatusCode::CONFLICT))).await;
+    let (result, _, bodies) = pass(&failing, named("r-1")).await;
+    assert!(result.unwrap_err().is_conflict());
+    assert_eq!(bodies[0]["status"]["state"], "Pending");
+    assert!(is_one_too_many(&failing, "r-2").await);
+}
+
+/// One request of alice is open, and there may be two.
+async fn beside_one_open(failing: Option<(&'static str, StatusCode)>) -> Scenario {
+    let scenario = scenario(failing, &[]);
+    pass(&scenario, judged(named("r-0")).await).await.0.unwrap();
+    scenario
+}
+
+/// Is a request with this uid declined as one too many?
+async fn is_one_too_many(scenario: &Scenario, uid: &str) -> bool {
+    let (_, _, bodies) = pass(scenario, named(uid)).await;
+    bodies[0]["status"]["conditions"][0]["reason"] == "TooManyOpenRequests"
+}
+
 /// The request under another uid.
 fn named(uid: &str) -> Value {
     let mut object = request();
@@ -264,8 +301,17 @@ async fn a_guard_that_cannot_be_asked_does_not_hold_up_an_end() {
     let active = judged(decided(pending, 1, "bob@corp approve")).await;
     let failing = Some(("GET /apis/admissionregistration.k8s.io", StatusCode::SERVICE_UNAVAILABLE));
     let (result, _, bodies) = pass(&scenario(failing, &[]), decided(active, 2, "bob@corp revoke")).await;
-    result.unwrap();
+    assert!(matches!(result, Err(Error::Guard(_))), "told, and so tried again soon: {result:?}");
     assert_eq!(bodies[0]["status"]["state"], "Revoked");
+}
+
+#[tokio::test]
+async fn an_approval_that_waits_for_an_answer_about_the_guard_is_looked_at_again_soon() {
+    let pending = judged(request()).await;
+    let failing = Some(("GET /apis/apiextensions.k8s.io", StatusCode::SERVICE_UNAVAILABLE));
+    let (result, _, bodies) = pass(&scenario(failing, &[]), decided(pending, 1, "bob@corp approve")).await;
+    assert_eq!(bodies, [Value::Null; 0], "nothing is granted on it");
+    assert_eq!(result.unwrap_err().retry(), Action::requeue(Duration::from_secs(2)));
 }
 
 #[tokio::test]
@@ -274,8 +320,25 @@ async fn an_end_does_not_wait_for_what_it_refers_to() {
     let active = judged(decided(pending, 1, "bob@corp approve")).await;
     let failing = Some(("GET /apis/tidegate.dev", StatusCode::INTERNAL_SERVER_ERROR));
     let (result, _, bodies) = pass(&scenario(failing, &[]), decided(active, 2, "bob@corp revoke")).await;
-    result.unwrap();
+    assert!(matches!(result, Err(Error::Fetch { .. })), "{result:?}");
     assert_eq!(bodies[0]["status"]["state"], "Revoked");
+}
+
+#[tokio::test]
+async fn an_end_by_a_lock_that_cannot_be_read_again_is_looked_at_again_soon() {
+    let pending = judged(request()).await;
+    let active = judged(decided(pending, 1, "bob@corp approve")).await;
+    let failing = Some(("GET /apis/tidegate.dev", StatusCode::INTERNAL_SERVER_ERROR));
+    let locked = with(scenario(failing, &[]), |context| {
+        context.locks = store(json!({
+            "apiVersion": "tidegate.dev/v1alpha1", "kind": "Lock",
+            "metadata": {"name": "stolen", "namespace": "berlin", "uid": "l-1"},
+            "spec": {"target": {}, "effect": "EndAccess", "message": "INC-4711"},
+        }));
+    });
+    let (result, _, bodies) = pass(&locked, active).await;
+    assert_eq!(bodies, [Value::Null; 0]);
+    assert_eq!(result.unwrap_err().retry(), Action::requeue(Duration::from_secs(2)));
 }
 
 #[tokio::test]

@@ -230,8 +230,9 @@ async fn forget(
     stop: CancellationToken,
 ) {
     while let Some(Some(object)) = stop.run_until_cancelled(touched.next()).await {
-        let gone = context.requests.get(&ObjectRef::from_obj(object.as_ref())).is_none();
-        if let Some(uid) = object.uid().filter(|_| gone).and_then(|uid| uid.parse().ok()) {
+        // Another one may have its name by now.
+        let there = context.requests.get(&ObjectRef::from_obj(object.as_ref())).and_then(|object| object.uid());
+        if let Some(uid) = object.uid().filter(|uid| there.as_ref() != Some(uid)).and_then(|uid| uid.parse().ok()) {
             context.ledgers.forget(&object.namespace().unwrap_or_default(), &uid);
         }
     }
@@ -324,13 +325,19 @@ where
         .boxed()
 }
 
-/// Whose turn a pass over a request takes: the person's who asked, so that nobody waits for somebody else's many wishes. What is
+/// Whose turn a pass over a request takes: the person's who asked, so that nobody waits for somebody else's many wishes; where somebody
+/// asks on behalf of others, such as a help desk, theirs for whom it is, as in what is counted. What is
 /// granted waits for no wish at all: its end must not. What is over has few places, whosever it was: when many end at once, their ends
 /// come before what is left to do on those that have ended.
 fn turn_of(object: &Guarded<ElevationRequest>) -> Turn {
     let namespace = object.namespace().unwrap_or_default();
     let Ok(request) = &object.0 else { return Turn { whose: namespace, places: 1 } };
-    let requester = request.spec.requester.as_deref().unwrap_or_default();
+    let spec = &request.spec;
+    let requester = if spec.on_behalf {
+        format!("{} on {}", spec.account, spec.endpoint_name)
+    } else {
+        spec.requester.clone().unwrap_or_default()
+    };
     if is_in(request, &[State::Active, State::Scheduled]) {
         Turn { whose: format!("{namespace} granted to {requester}"), places: 2 }
     } else if is_open(request) {

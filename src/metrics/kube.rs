@@ -71,7 +71,7 @@ impl KubeMetrics {
         let help = "Requests to the Kubernetes API by how they were answered; none: not at all.";
         let requests = metrics.counter("kube_requests_total", help, labels)?;
         let help = "When the API server last answered a watch of this kind, in seconds since 1970; until it has, when this process \
-                    started. At most 60 s ago in health, as watches are renewed every minute.";
+                    started. At most about 30 s ago in health, as watches are renewed every 30 s.";
         let labels = vec![Label::among("kind", kinds)];
         let progress = metrics.gauge("watch_progress_timestamp_seconds", help, labels)?;
         Ok(Self { requests, progress })

@@ -45,10 +45,13 @@ pub async fn client(readiness: Arc<Readiness>, metrics: KubeMetrics) -> anyhow::
 }
 
 /// What every client here starts from: who this process is and where the API server is, and after how long a dead connection is cut.
+/// Nothing is tried again inside of the client, which would wait ever longer, up to minutes, and hold a place meanwhile: passes, watches
+/// ([`WatchRetry`]) and agents do so themselves, within seconds.
 pub(super) async fn config() -> Result<Config, kube::Error> {
     let mut config = Config::infer().await.map_err(kube::Error::InferConfig)?;
     config.read_timeout = Some(READ_TIMEOUT);
     config.reset_reader_on_write = true;
+    config.default_retry = false;
     Ok(config)
 }
 

@@ -72,15 +72,13 @@ impl Replica {
         Ok(ClientBuilder::try_from(config)?.with_layer(&self.gate).build())
     }
 
-    /// The client for the Lease alone, whose answers tell the time every other second. It passes no gate, has connections of its own, and
-    /// tries nothing again by itself; whoever calls bounds its time.
+    /// The client for the Lease alone, whose answers tell the time every other second. It passes no gate and has connections of its own;
+    /// whoever calls bounds its time.
     ///
     /// # Errors
     /// No usable configuration, or TLS cannot be set up from it.
     pub async fn client_for_lease(&self) -> anyhow::Result<Client> {
-        let mut config = self.config().await?;
-        config.default_retry = false;
-        Ok(ClientBuilder::try_from(config)?.with_layer(&HearTime).build())
+        Ok(ClientBuilder::try_from(self.config().await?)?.with_layer(&HearTime).build())
     }
 
     async fn config(&self) -> Result<Config, kube::Error> {

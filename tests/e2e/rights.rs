@@ -20,10 +20,14 @@ use crate::fleet::Fleet;
 use crate::installation::{Installation, READY};
 
 /// Rights that this story cannot use, and why they are needed.
-const ELSEWHERE: [(&str, &str); 4] = [
+const ELSEWHERE: [(&str, &str); 5] = [
     (
         "tidegate-controller: create tidegate.dev/fleets",
         "asked beside patch when an object that is not there is applied",
+    ),
+    (
+        "tidegate-controller: get tidegate.dev/elevationrequests",
+        "for a request that changes while what was written in a gap is taken up",
     ),
     ("tidegate-controller: get /namespaces", "for a namespace that its watch has not shown yet"),
     (
@@ -61,6 +65,9 @@ async fn no_call_of_controller_and_gateway_is_denied_and_no_right_of_theirs_is_u
 
     let held = rights_of_both(&fleet).await?;
     ensure!(held.len() > 20, "only {} rights: {held:?}", held.len());
+    for (right, why) in ELSEWHERE {
+        ensure!(held.contains(right), "{right} is missing, {why}");
+    }
     eventually("the use of every right", READY, async || {
         let calls = calls(installation.control_plane)?;
         let denied: Vec<_> = calls.iter().filter(|call| call.denied).map(|call| &call.right).collect();

@@ -22,8 +22,8 @@ use crate::targets::{EndpointTargets, Platform};
     status = "FleetStatus",
     derive = "PartialEq",
     doc = "Fleet holds the settings of its namespace: how many requests a person may have open, who is who, and what no \
-           policy allows. There is one, called fleet, and the controller creates it where it is missing. Deleting it takes \
-           its blocklists away.",
+           policy allows. There is one, called fleet, and the controller creates it where it is missing. Deleting it ends \
+           all access that was granted in the namespace and takes accounts and blocklists away.",
     validation = Rule::new("self.metadata.name == 'fleet'").message("a namespace has one Fleet, and its name is fleet"),
     printcolumn(
         name = "Status",
@@ -81,8 +81,9 @@ pub struct FleetSpec {
     #[serde(default = "default_max_open_requests")]
     #[schemars(range(min = 1, max = 16))]
     pub max_open_requests: i64,
-    /// How often the list of what is in force is signed anew, 1m to 24h: the longest that a gateway could hide a revocation.
-    /// Default 15m.
+    /// How long the list of what is in force may be relied on, 1m to 24h; it is signed anew before half of that has passed. A
+    /// gateway that lies can hide a revocation for this and the policy's offlineTolerance; after that nothing new starts, and what
+    /// runs ends at its own end. Default 15m.
     #[serde(default = "default_freshness")]
     #[schemars(schema_with = "schema::duration")]
     #[x_kube(validation = crate::schema::duration_between("1m", "24h"))]
@@ -92,7 +93,8 @@ pub struct FleetSpec {
     #[schemars(length(max = 512))]
     #[x_kube(merge_strategy = ListMerge::Atomic)]
     pub accounts: Vec<FleetAccount>,
-    /// Programs that "any application" leaves out, at most 16 lists.
+    /// Programs that policies leave out, at most 16 lists. A policy with mode AnyApplication or AdminSession heeds only those that
+    /// are absolute.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".to_owned()]))]

@@ -121,7 +121,9 @@ fn people(request: &Request, person: &[Identity]) -> BTreeSet<Identity> {
     person.iter().cloned().chain(requester).collect()
 }
 
-fn is_open(state: State) -> bool {
+/// Does a request in this state count as open?
+#[must_use]
+pub fn is_open(state: State) -> bool {
     match state {
         State::Pending | State::Scheduled => true,
         State::Held

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use futures::future::{try_join, try_join_all};
 use kube::api::{ApiResource, DynamicObject, GroupVersionKind, ListParams};
 use kube::core::PartialObjectMeta;
 use kube::{Api, Client, Resource, ResourceExt};
@@ -10,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use tidegate_api::names::GROUP;
 
 use super::NotPassed;
+use crate::controller::live::{PATIENCE, in_time};
 
 /// An object of which only the metadata is read.
 pub type Meta = PartialObjectMeta<DynamicObject>;
@@ -19,6 +21,15 @@ pub const KINDS: [(&str, &str, &str); 3] = [
     ("admissionregistration.k8s.io", "v1", "ValidatingAdmissionPolicy"),
     ("admissionregistration.k8s.io", "v1", "ValidatingAdmissionPolicyBinding"),
     ("apiextensions.k8s.io", "v1", "CustomResourceDefinition"),
+];
+
+/// The definitions of our kinds.
+const DEFINITIONS: [&str; 5] = [
+    "jitpolicies.tidegate.dev",
+    "elevationrequests.tidegate.dev",
+    "managedendpoints.tidegate.dev",
+    "fleets.tidegate.dev",
+    "locks.tidegate.dev",
 ];
 
 /// The policy that only warns, and its binding.
@@ -54,16 +65,16 @@ impl Seal {
     /// # Errors
     /// [`NotPassed::Unknown`]
     pub async fn read(client: &Client) -> Result<Self, NotPassed> {
-        let lists = kinds(client).into_iter().zip(KINDS).map(|(api, (_, _, kind))| async move {
-            let list = api.list(&ListParams::default()).await;
-            let list = list.map_err(|source| NotPassed::Unknown { what: format!("listing {kind}"), source })?;
-            Ok::<_, NotPassed>((kind, list.items))
-        });
+        let [policies, bindings, definitions] = KINDS.map(|kind| Api::all_with(client.clone(), &resource(kind)));
+        let listed = try_join(list(&policies, KINDS[0].2), list(&bindings, KINDS[1].2));
+        // Others may have installed very many definitions: ours are asked for by name.
+        let named = try_join_all(DEFINITIONS.map(|name| get(&definitions, name)));
+        let ((policies, bindings), definitions) = try_join(listed, named).await?;
+        let objects = [policies, bindings, definitions.into_iter().flatten().collect()];
         let mut seal = BTreeMap::new();
-        for (kind, objects) in futures::future::try_join_all(lists).await? {
+        for ((_, _, kind), objects) in KINDS.iter().zip(objects) {
             for object in objects.iter().filter(|object| is_ours(object)) {
-                let meta = object.meta();
-                let generation = meta.generation.unwrap_or_default();
+                let generation = object.meta().generation.unwrap_or_default();
                 seal.insert(format!("{kind}/{}", object.name_any()), (object.uid().unwrap_or_default(), generation));
             }
         }
@@ -77,11 +88,28 @@ impl Seal {
     }
 }
 
+async fn list(api: &Api<Meta>, kind: &str) -> Result<Vec<Meta>, NotPassed> {
+    let all = in_time(PATIENCE, api.list(&ListParams::default())).await;
+    let all = all.map_err(|source| NotPassed::Unknown { what: format!("listing {kind}"), source })?;
+    Ok(all.items)
+}
+
+async fn get(definitions: &Api<Meta>, name: &str) -> Result<Option<Meta>, NotPassed> {
+    let found = in_time(PATIENCE, definitions.get_opt(name)).await;
+    found.map_err(|source| NotPassed::Unknown { what: format!("reading CustomResourceDefinition {name}"), source })
+}
+
 #[cfg(test)]
 mod tests {
     use kube::api::ObjectMeta;
 
     use super::*;
+
+    #[test]
+    fn the_definitions_are_those_of_all_kinds() {
+        let all: Vec<String> = tidegate_api::all_crds().iter().map(ResourceExt::name_any).collect();
+        assert_eq!(DEFINITIONS.to_vec(), all);
+    }
 
     #[test]
     fn what_only_warns_is_none_of_the_guards_business() {

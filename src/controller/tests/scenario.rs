@@ -30,10 +30,14 @@ pub(super) const ENDPOINT: &str = "/apis/tidegate.dev/v1alpha1/namespaces/berlin
 pub(super) const FLEET_PATH: &str = "/apis/tidegate.dev/v1alpha1/namespaces/berlin/fleets/fleet";
 pub(super) const LOCKS: &str = "/apis/tidegate.dev/v1alpha1/namespaces/berlin/locks";
 /// What is read to confirm the guard.
-pub(super) const SEALED: [&str; 3] = [
+pub(super) const SEALED: [&str; 7] = [
     "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicies",
     "/apis/admissionregistration.k8s.io/v1/validatingadmissionpolicybindings",
-    "/apis/apiextensions.k8s.io/v1/customresourcedefinitions",
+    "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/jitpolicies.tidegate.dev",
+    "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/elevationrequests.tidegate.dev",
+    "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/managedendpoints.tidegate.dev",
+    "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/fleets.tidegate.dev",
+    "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/locks.tidegate.dev",
 ];
 pub(super) const EVENTS: &str = "/apis/events.k8s.io/v1/namespaces/berlin/events";
 
@@ -133,7 +137,7 @@ pub(super) fn scenario(failing: Option<(&'static str, StatusCode)>, absent: &[&'
             let meta = json!({"name": "decisions.tidegate.dev", "uid": "v-1", "generation": 2});
             let sealed =
                 if absent.contains(&POLICIES_AS_PROBED) { vec![json!({"metadata": meta})] } else { Vec::new() };
-            let listed = SEALED.contains(&line.trim_start_matches("GET "));
+            let listed = SEALED[..2].contains(&line.trim_start_matches("GET "));
             let found = known.into_iter().find(|(path, _)| line.ends_with(path) && !absent.contains(path));
             let (status, body) = match (refused, method) {
                 (Some(status), _) => (status, json!({"kind": "Status", "code": status.as_u16(), "reason": "Refused"})),

@@ -110,7 +110,7 @@ where
             if error.is_conflict() {
                 tracing::debug!(?kind, namespace, name, uid, trace_id, %error, "changed meanwhile; looking again");
             } else {
-                tracing::warn!(?kind, namespace, name, uid, trace_id, %error, "could not judge; nothing was changed");
+                tracing::warn!(?kind, namespace, name, uid, trace_id, %error, "could not judge; trying again");
             }
             error.retry()
         };

@@ -33,6 +33,10 @@ impl Judgement<'_> {
         let (status, policy) = (&self.status, self.policy()?);
         let same = |endpoint: &&Endpoint| Some(&endpoint.reference.uid) == status.endpoint_uid.as_ref();
         let endpoint = self.context.endpoint.found().filter(same);
+        // What a rule allows hangs on what the endpoint is.
+        if status.rule.is_some() && endpoint.is_none() {
+            return None;
+        }
         let duration = approval::granted_duration(&status.decisions, &self.request.wish, policy.rules.access.terms()?);
         let exact = status.granted.is_some_and(|granted| granted.start.plus(duration) == granted.end);
         Some(exact && approval::is_earned(self.request, status, policy, endpoint))

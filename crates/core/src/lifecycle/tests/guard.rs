@@ -1,6 +1,10 @@
 //! What the admission guard's word and the record's own truth do to a request.
 
 use super::*;
+use crate::approval::rule::AutomaticRule;
+use crate::elevation::Mode;
+use crate::endpoint::Agent;
+use crate::target::Platform;
 
 #[test]
 fn without_the_guard_a_request_is_held_and_goes_on_by_itself() {
@@ -166,5 +170,31 @@ fn a_grant_waits_for_a_policy_that_cannot_be_read() {
     let readable = std::mem::replace(&mut world.policy, Lookup::Unreadable("spec.access".into()));
     assert_eq!(world.step(10_000), State::Scheduled);
     world.policy = readable;
+    assert_eq!(world.step(10_001), State::Active);
+}
+
+#[test]
+fn what_a_rule_approved_waits_for_an_endpoint_that_cannot_be_read() {
+    let mut request = request();
+    request.wish.start = Some(at(10_000));
+    let program = serde_json::json!({"path": "/opt/toolchain/setup"});
+    request.wish.application = Some(serde_json::from_value(program).unwrap());
+    let mut world = World::new(request);
+    world.endpoint().agent = Some(Agent { platform: Some(Platform::Linux), ..Agent::default() });
+    let item = serde_json::json!({"name": "toolchain", "folderPath": {"path": "/opt/toolchain/**"}});
+    let elevation = &mut world.policy().rules.elevation;
+    elevation.mode = Mode::Application;
+    elevation.applications = vec![serde_json::from_value(item).unwrap()];
+    world.policy().rules.approval.automatic = vec![AutomaticRule {
+        name: "toolchain".parse().unwrap(),
+        accounts: None,
+        endpoints: None,
+        applications: vec!["toolchain".parse().unwrap()],
+        max_duration: None,
+    }];
+    assert_eq!(world.step(0), State::Scheduled, "{}", world.status().message);
+    let readable = std::mem::replace(&mut world.endpoint, Lookup::Unreadable("spec.accounts".into()));
+    assert_eq!(world.step(10_000), State::Scheduled);
+    world.endpoint = readable;
     assert_eq!(world.step(10_001), State::Active);
 }
