@@ -180,8 +180,8 @@ fn what_a_rule_approved_waits_for_an_endpoint_that_cannot_be_read() {
     let program = serde_json::json!({"path": "/opt/toolchain/setup"});
     request.wish.application = Some(serde_json::from_value(program).unwrap());
     let mut world = World::new(request);
-    world.endpoint().agent = Some(Agent { platform: Some(Platform::Linux), ..Agent::default() });
-    let item = serde_json::json!({"name": "toolchain", "folderPath": {"path": "/opt/toolchain/**"}});
+    world.endpoint().agent = Some(Agent { platform: Some(Platform::MacOs), ..Agent::default() });
+    let item = serde_json::json!({"name": "toolchain", "folderPath": {"path": "/opt/Toolchain/**"}});
     let elevation = &mut world.policy().rules.elevation;
     elevation.mode = Mode::Application;
     elevation.applications = vec![serde_json::from_value(item).unwrap()];
