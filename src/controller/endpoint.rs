@@ -22,9 +22,6 @@ use crate::convert::{self, Wanted};
 pub async fn reconcile(object: Arc<Guarded<ManagedEndpoint>>, context: Arc<Context>) -> Result<Action, Error> {
     let object = read(&object)?;
     let namespace = object.namespace().unwrap_or_default();
-    if object.metadata.deletion_timestamp.is_none() {
-        fleet::ensure(&context, &namespace).await?;
-    }
     let endpoint = convert::endpoint(object)?.with_accounts_of(&context.settings(&namespace).accounts);
     let now = clock::now();
     let certificate = newest_certificate(object, &endpoint, &context);
@@ -49,7 +46,11 @@ pub async fn reconcile(object: Arc<Guarded<ManagedEndpoint>>, context: Arc<Conte
         // The rest is the gateway's.
         ..previous
     };
+    let is_joined = status.certificate.is_some() && object.metadata.deletion_timestamp.is_none();
     apply::status_if_changed(&context.client, object, status).await?;
+    if is_joined {
+        fleet::ensure(&context, &namespace).await?;
+    }
     Ok(requeue(enrolment.wake.into_iter().chain(switches.next_edge(now)).min()))
 }
 

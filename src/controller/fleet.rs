@@ -243,8 +243,8 @@ fn ended_early(request: &api::ElevationRequest, state: State) -> Option<EndedEar
     ended.then_some((Revoked { request: request.uid()?.parse().ok()?, not_after }, convert::finished_at(request)))
 }
 
-/// Makes the Fleet of a namespace that has none. Applied without values, so that it owns none: whoever writes a Fleet later does not
-/// meet a conflict.
+/// Makes the Fleet of a namespace that has none and needs one, as somebody asks there or a computer has joined: by then whoever sets the
+/// namespace up has written theirs. Applied without values, so that it owns none: whoever writes a Fleet later does not meet a conflict.
 ///
 /// # Errors
 /// [`Error::Write`]

@@ -11,7 +11,7 @@ use tidegate_core::interval::Instant;
 use tidegate_core::policy::Policy;
 
 use super::error::Error;
-use super::{Context, Guarded, apply, fleet, read, requeue};
+use super::{Context, Guarded, apply, read, requeue};
 use crate::clock;
 use crate::convert::{self, ConvertError, Wanted};
 
@@ -25,9 +25,6 @@ const HEADER: usize = 1024;
 pub async fn reconcile(object: Arc<Guarded<JitPolicy>>, context: Arc<Context>) -> Result<Action, Error> {
     let object = read(&object)?;
     let now = clock::now();
-    if object.metadata.deletion_timestamp.is_none() {
-        fleet::ensure(&context, &object.namespace().unwrap_or_default()).await?;
-    }
     let (status, wake) = match convert::policy(object) {
         Ok(policy) => {
             let wake = policy.wake(now);

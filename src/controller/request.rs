@@ -245,6 +245,9 @@ async fn live(object: &ElevationRequest, context: &Context) -> Result<Referred, 
     let endpoint = live.endpoint(client, &namespace, &object.spec.endpoint_name);
     let (fleet, locks) = (live.fleet(client, &namespace, FLEET), live.locks(client, &namespace));
     let (policy, endpoint, fleet, locks) = futures::future::try_join4(policy, endpoint, fleet, locks).await?;
+    if fleet.is_none() && object.metadata.deletion_timestamp.is_none() {
+        fleet::ensure(context, &namespace).await?;
+    }
     let switches = context.switches(locks.iter());
     Ok(referred(object, context, Found { policy, endpoint, fleet, switches }))
 }

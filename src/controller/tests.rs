@@ -107,6 +107,19 @@ async fn nothing_is_granted_before_the_fleet_part_is_signed() {
 }
 
 #[tokio::test]
+async fn whoever_asks_where_there_is_no_fleet_gets_one_with_the_defaults() {
+    let without = with(scenario(None, &[FLEET_PATH]), |context| context.fleets = reflector::store().0);
+    let (result, calls, bodies) = pass(&without, request()).await;
+    result.unwrap();
+    assert_eq!(calls[reads().len()], call("PATCH", FLEET_PATH));
+    assert_eq!(bodies[0]["spec"], json!({}), "none of its fields is the controller's");
+    let mut deleted = request();
+    deleted["metadata"]["deletionTimestamp"] = json!("2026-11-22T10:00:00Z");
+    let (_, calls, _) = pass(&without, deleted).await;
+    assert!(!calls.contains(&call("PATCH", FLEET_PATH)), "a namespace on its way out: {calls:?}");
+}
+
+#[tokio::test]
 async fn of_parallel_requests_of_one_person_as_many_are_accepted_as_may_be_open() {
     let scenario = scenario(None, &[]);
     let mut states = Vec::new();

@@ -1,4 +1,4 @@
-//! What one person may have open, under parallel requests; and the Fleet that is made where nobody made one.
+//! What one person may have open, under parallel requests; and the Fleet that is made where nobody made one and it is needed.
 
 use anyhow::{Context, Result, ensure};
 use kube::Api;
@@ -53,13 +53,30 @@ async fn of_50_requests_at_once_exactly_as_many_as_allowed_get_through() -> Resu
 }
 
 #[tokio::test]
-async fn a_namespace_with_a_policy_gets_its_fleet_with_the_defaults_and_keeps_what_is_written() -> Result<()> {
+async fn a_namespace_without_a_fleet_gets_one_when_somebody_asks_and_not_before() -> Result<()> {
     let installation = shared().await?;
     let namespace = installation.control_plane.namespace("fleetless").await?;
+    let alice = namespace.person("alice@corp", "tidegate-requester").await?;
     let admin = installation.control_plane.admin().client().await?;
     let policies: Api<api::JitPolicy> = Api::namespaced(admin.clone(), namespace.name());
     policies.create(&PostParams::default(), &objects::policy_on_request(POLICY)?).await?;
-    let fleets: Api<api::Fleet> = Api::namespaced(admin, namespace.name());
+    let endpoints: Api<api::ManagedEndpoint> = Api::namespaced(admin.clone(), namespace.name());
+    let endpoint = objects::endpoint(ENDPOINT, alice.user(), "alice")?;
+    endpoints.create(&PostParams::default(), &endpoint).await?;
+    eventually("a look at both", SOON, async || {
+        let (policy, endpoint) = (policies.get(POLICY).await?, endpoints.get(ENDPOINT).await?);
+        let signed = (policy.status.and_then(|s| s.signed), endpoint.status.and_then(|s| s.signed));
+        ensure!(signed.0.is_some() && signed.1.is_some(), "{signed:?}");
+        Ok(())
+    })
+    .await?;
+    let fleets: Api<api::Fleet> = Api::namespaced(admin.clone(), namespace.name());
+    ensure!(fleets.get_opt("fleet").await?.is_none(), "whoever sets it up would find theirs taken");
+
+    let mut wish = objects::request("er-1", POLICY, ENDPOINT, "alice", alice.user())?;
+    wish.spec.duration = Some("5m".to_owned());
+    let mine: Api<api::ElevationRequest> = Api::namespaced(alice.client().await?, namespace.name());
+    mine.create(&PostParams::default(), &wish).await?;
     let made = eventually("the fleet", SOON, async || {
         let fleet = fleets.get("fleet").await?;
         ensure!(fleet.status.as_ref().is_some_and(|status| status.signed.is_some()), "not signed: {:?}", fleet.status);
@@ -73,10 +90,12 @@ async fn a_namespace_with_a_policy_gets_its_fleet_with_the_defaults_and_keeps_wh
     let own = json!({"apiVersion": "tidegate.dev/v1alpha1", "kind": "Fleet", "metadata": {"name": "fleet"}, "spec": {"freshness": "5m"}});
     let params = kube::api::PatchParams::apply("somebody");
     fleets.patch("fleet", &params, &kube::api::Patch::Apply(own)).await?;
-    // A deleted one comes back with the next look at the policy, with the defaults.
+    // A deleted one comes back when it is needed again, with the defaults.
     fleets.delete("fleet", &DeleteParams::default()).await?;
-    let touch = kube::api::Patch::Merge(json!({"spec": {"description": "touched"}}));
-    policies.patch(POLICY, &Default::default(), &touch).await?;
+    let requests: Api<api::ElevationRequest> = Api::namespaced(admin, namespace.name());
+    requests.delete("er-1", &DeleteParams::default()).await?;
+    wish.metadata.name = Some("er-2".to_owned());
+    mine.create(&PostParams::default(), &wish).await?;
     eventually("the fleet again", SOON, async || {
         let fleet = fleets.get("fleet").await?;
         ensure!(fleet.metadata.uid != made.metadata.uid && fleet.spec.freshness == "15m", "{:?}", fleet.spec);

@@ -22,8 +22,8 @@ use crate::targets::{EndpointTargets, Platform};
     status = "FleetStatus",
     derive = "PartialEq",
     doc = "Fleet holds the settings of its namespace: how many requests a person may have open, who is who, and what no \
-           policy allows. There is one, called fleet, and the controller creates it where it is missing. Deleting it ends \
-           all access that was granted in the namespace and takes accounts and blocklists away.",
+           policy allows. There is one, called fleet, and the controller creates it where it is missing and somebody asks or a \
+           computer has joined. Deleting it ends all access that was granted in the namespace and takes accounts and blocklists away.",
     validation = Rule::new("self.metadata.name == 'fleet'").message("a namespace has one Fleet, and its name is fleet"),
     printcolumn(
         name = "Status",
