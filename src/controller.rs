@@ -57,6 +57,7 @@ use tokio_util::task::TaskTracker;
 use self::error::Error;
 use self::events::Events;
 use self::guard::{AdmissionGuard, Watchman};
+use self::index::Index;
 use self::keys::{KeySettings, KeyStore, Keys};
 use self::leading::Leading;
 use self::lease::Candidate;
@@ -97,6 +98,7 @@ struct Context {
     fleets: Store<Guarded<Fleet>>,
     locks: Store<Guarded<Lock>>,
     certificates: Store<CertificateSigningRequest>,
+    certified: Index<CertificateSigningRequest>,
     namespaces: Store<PartialObjectMeta<Namespace>>,
     events: Events,
     live: Live,

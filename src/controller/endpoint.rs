@@ -69,7 +69,8 @@ fn locked(switches: &Switches, endpoint: &Endpoint, now: Instant) -> Wanted {
 /// one is seen.
 fn newest_certificate(object: &ManagedEndpoint, endpoint: &Endpoint, context: &Context) -> Option<Certificate> {
     let recorded = object.status.as_ref().and_then(|status| status.certificate.clone());
-    let issued = context.certificates.state();
-    let issued = issued.iter().filter_map(|csr| certificate::issued_to(csr, &context.trust_domain, endpoint));
+    let requests = context.certified.of(object);
+    let requests = requests.iter().filter_map(|reference| context.certificates.get(reference));
+    let issued = requests.filter_map(|csr| certificate::issued_to(&csr, &context.trust_domain, endpoint));
     recorded.into_iter().chain(issued).max_by_key(|certificate| certificate.expiration_time.0)
 }

@@ -1,77 +1,78 @@
 //! Which objects of a kind refer to another one, kept beside the cache: looking through all of them at each change of each object
 //! that they refer to would cost the one number times the other.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use kube::runtime::reflector::ObjectRef;
 use kube::{Resource, ResourceExt};
 
-/// Names of objects by namespace and name of what they refer to.
-type Names = HashMap<(String, String), BTreeSet<String>>;
+/// Namespace and name of what an object refers to.
+pub type Other = (String, String);
 
-/// Objects by what in their namespace they refer to, as the cache has them: [`super::watch::Watch`] keeps both.
+type References<K> = HashMap<Other, HashSet<ObjectRef<K>>>;
+
+/// Objects by what they refer to, as the cache has them: [`super::watch::Watch`] keeps both.
 #[derive(Clone)]
-pub struct Index<K> {
-    refers_to: fn(&K) -> Option<String>,
-    names: Arc<Mutex<Names>>,
+pub struct Index<K: Resource<DynamicType = ()>> {
+    refers_to: fn(&K) -> Option<Other>,
+    references: Arc<Mutex<References<K>>>,
 }
 
 // === impl Index ===
 
 impl<K: Resource<DynamicType = ()>> Index<K> {
-    /// An empty one. `refers_to` says the name of what an object refers to; `None`: it is not to be found by it.
+    /// An empty one. `refers_to` says what an object refers to; `None`: it is not to be found by it.
     #[must_use]
-    pub fn new(refers_to: fn(&K) -> Option<String>) -> Self {
-        Self { refers_to, names: Arc::default() }
+    pub fn new(refers_to: fn(&K) -> Option<Other>) -> Self {
+        Self { refers_to, references: Arc::default() }
     }
 
     /// The objects that refer to this one.
     pub fn of(&self, other: &impl ResourceExt) -> Vec<ObjectRef<K>> {
         let key = (other.namespace().unwrap_or_default(), other.name_any());
-        let names = self.lock();
-        let names = names.get(&key).into_iter().flatten();
-        names.map(|name| ObjectRef::new(name).within(&key.0)).collect()
+        self.lock().get(&key).into_iter().flatten().cloned().collect()
     }
 
     /// An object has changed, is new or is gone.
     pub fn replace(&self, before: Option<&K>, after: Option<&K>) {
-        let mut names = self.lock();
-        if let Some((key, name)) = before.and_then(|object| self.entry(object))
-            && let Some(others) = names.get_mut(&key)
+        let mut references = self.lock();
+        if let Some((key, reference)) = before.and_then(|object| self.entry(object))
+            && let Some(others) = references.get_mut(&key)
         {
-            others.remove(&name);
+            others.remove(&reference);
             if others.is_empty() {
-                names.remove(&key);
+                references.remove(&key);
             }
         }
-        if let Some((key, name)) = after.and_then(|object| self.entry(object)) {
-            names.entry(key).or_default().insert(name);
+        if let Some((key, reference)) = after.and_then(|object| self.entry(object)) {
+            references.entry(key).or_default().insert(reference);
         }
     }
 
     /// These and no others.
     pub fn fill(&self, all: &[Arc<K>]) {
-        let mut names = Names::new();
-        for (key, name) in all.iter().filter_map(|object| self.entry(object)) {
-            names.entry(key).or_default().insert(name);
+        let mut references = References::new();
+        for (key, reference) in all.iter().filter_map(|object| self.entry(object)) {
+            references.entry(key).or_default().insert(reference);
         }
-        *self.lock() = names;
+        *self.lock() = references;
     }
 
-    fn entry(&self, object: &K) -> Option<((String, String), String)> {
-        let other = (self.refers_to)(object)?;
-        Some(((object.namespace().unwrap_or_default(), other), object.name_any()))
+    fn entry(&self, object: &K) -> Option<(Other, ObjectRef<K>)> {
+        Some(((self.refers_to)(object)?, ObjectRef::from_obj(object)))
     }
 
     /// Poisoning is ignored: nothing in here panics half way through a change.
-    fn lock(&self) -> MutexGuard<'_, Names> {
-        self.names.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, References<K>> {
+        self.references.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use k8s_openapi::api::core::v1::ConfigMap;
     use kube::api::ObjectMeta;
 
@@ -85,12 +86,15 @@ mod tests {
     }
 
     fn found(index: &Index<ConfigMap>, namespace: &str, name: &str) -> Vec<String> {
-        index.of(&object(namespace, name, None)).into_iter().map(|reference| reference.name).collect()
+        let found = index.of(&object(namespace, name, None)).into_iter();
+        found.map(|reference| reference.name).collect::<BTreeSet<_>>().into_iter().collect()
     }
 
     #[test]
-    fn objects_are_found_by_what_they_refer_to_in_their_namespace_as_long_as_they_do() {
-        let index = Index::new(|object: &ConfigMap| object.labels().get("on").cloned());
+    fn objects_are_found_by_what_they_refer_to_as_long_as_they_do() {
+        let index = Index::new(|object: &ConfigMap| {
+            Some((object.namespace().unwrap_or_default(), object.labels().get("on")?.clone()))
+        });
         let (a, b, elsewhere) =
             (object("berlin", "a", Some("ws")), object("berlin", "b", Some("ws")), object("rome", "a", Some("ws")));
         for new in [&a, &b, &elsewhere] {

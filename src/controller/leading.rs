@@ -66,6 +66,7 @@ impl Leading {
             fleets: wiring.fleets.store.clone(),
             locks: wiring.locks.store.clone(),
             certificates: wiring.certificates.store.clone(),
+            certified: wiring.certified.clone(),
             namespaces: wiring.namespaces.clone(),
             events,
             live: Live::default(),

@@ -13,7 +13,7 @@ use kube::runtime::reflector::store::Writer;
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::runtime::watcher::{self, Event};
 
-use super::index::Index;
+use super::index::{Index, Other};
 use crate::clock;
 use crate::runtime::Readiness;
 
@@ -45,8 +45,8 @@ where
         self.cache.as_reader()
     }
 
-    /// Its objects by the name of what they refer to; `None`: not to be found by it. Whoever is told of a change finds the index changed.
-    pub fn index(&mut self, refers_to: fn(&K) -> Option<String>) -> Index<K> {
+    /// Its objects by what they refer to; `None`: not to be found by it. Whoever is told of a change finds the index changed.
+    pub fn index(&mut self, refers_to: fn(&K) -> Option<Other>) -> Index<K> {
         let index = Index::new(refers_to);
         self.indexes.push(index.clone());
         index
@@ -152,7 +152,7 @@ mod tests {
     #[test]
     fn whoever_is_told_finds_the_cache_up_to_date_and_the_index() {
         let mut watch = Watch::<ConfigMap>::new();
-        let index = watch.index(|_| Some("other".to_owned()));
+        let index = watch.index(|_| Some((String::new(), "other".to_owned())));
         let (store, mut told) = (watch.store(), watch.touched());
         let mut found = |there: bool| {
             assert_eq!(names(&mut told), ["a"]);

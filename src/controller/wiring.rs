@@ -27,6 +27,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::wire::Wire;
+use super::index::{Index, Other};
 use super::timekeeper::Timekeeper;
 use super::turns::Turn;
 use super::watch::Watch;
@@ -48,6 +49,8 @@ pub struct Wiring {
     pub locks: Wire<Guarded<Lock>>,
     /// CertificateSigningRequests of our signer.
     pub certificates: Wire<CertificateSigningRequest>,
+    /// They, by the endpoint that they name.
+    pub certified: Index<CertificateSigningRequest>,
     gone: BoxStream<'static, Arc<Guarded<ElevationRequest>>>,
     /// Namespaces have no passes.
     pub namespaces: Store<PartialObjectMeta<Namespace>>,
@@ -83,6 +86,7 @@ impl Wiring {
             fleets: kinds.wire_fleets(),
             locks: kinds.wire_locks(),
             certificates: Wire::new(kinds.certificates.store(), [itself(&mut kinds.certificates)]),
+            certified: kinds.certificates.index(certified_endpoint),
             gone: kinds.requests.touched().boxed(),
             namespaces: namespaces.store(),
         };
@@ -401,9 +405,16 @@ fn awaits_end(request: &ElevationRequest) -> bool {
 }
 
 /// The endpoint whose changes may change it.
-fn awaited_endpoint(request: &Guarded<ElevationRequest>) -> Option<String> {
+fn awaited_endpoint(request: &Guarded<ElevationRequest>) -> Option<Other> {
     let request = request.0.as_ref().ok()?;
-    (is_open(request) || awaits_end(request)).then(|| request.spec.endpoint_name.clone())
+    let endpoint = (request.namespace().unwrap_or_default(), request.spec.endpoint_name.clone());
+    (is_open(request) || awaits_end(request)).then_some(endpoint)
+}
+
+/// The endpoint that it names.
+fn certified_endpoint(csr: &CertificateSigningRequest) -> Option<Other> {
+    let endpoint = certificate::endpoint_of(csr)?;
+    Some((endpoint.namespace?, endpoint.name))
 }
 
 /// It needs a newer fleet part: for its grant, for its judgement, or to be let go.
@@ -455,7 +466,8 @@ mod tests {
 
     #[test]
     fn an_endpoint_touches_what_is_open_on_it() {
-        assert_eq!(awaited_endpoint(&request(Some("Active"), false)).as_deref(), Some("ws-1"));
+        let endpoint = ("berlin".to_owned(), "ws-1".to_owned());
+        assert_eq!(awaited_endpoint(&request(Some("Active"), false)), Some(endpoint));
         assert_eq!(awaited_endpoint(&request(Some("Expired"), true)), None, "no agent is to confirm anything");
     }
 }

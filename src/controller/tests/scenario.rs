@@ -185,6 +185,7 @@ pub(super) fn context(client: Client) -> (Context, EventWriter) {
         fleets: store(fleet(false)),
         locks: reflector::store().0,
         certificates: reflector::store().0,
+        certified: Index::new(|_| None),
         namespaces: store(namespace),
         metrics: ControllerMetrics::new(&Metrics::new("controller").unwrap()).unwrap(),
         traces: Traces::off(),
