@@ -9,6 +9,7 @@ mod error;
 mod feed;
 pub mod index;
 mod listener;
+mod log;
 mod manifest;
 mod poll;
 mod report;

@@ -78,9 +78,9 @@ impl Rendered {
         self.refused.set(code).is_ok()
     }
 
-    /// It is handed out.
-    pub fn hand_out(&self, now: Duration) {
-        self.handed_out.get_or_init(|| now);
+    /// It is handed out; true the first time.
+    pub fn hand_out(&self, now: Duration) -> bool {
+        self.handed_out.set(now).is_ok()
     }
 
     /// When it was handed out first.
@@ -93,6 +93,11 @@ impl Rendered {
     #[must_use]
     pub fn grants(&self) -> &[(Uid, Digest)] {
         &self.grants
+    }
+
+    /// Those of them that this agent has not had.
+    pub fn fresh<'a>(&'a self, have: &'a Have) -> impl Iterator<Item = &'a Uid> {
+        self.grants.iter().filter(|(_, digest)| !have.holds(digest)).map(|(request, _)| request)
     }
 
     /// The agent says that it has applied this manifest: how long after it was handed out here, the first time.

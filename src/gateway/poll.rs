@@ -15,6 +15,7 @@ use super::App;
 use super::auth::{Caller, Peer};
 use super::error::HttpError;
 use super::index::EndpointKey;
+use super::log::{self, Step};
 use super::manifest::Rendered;
 use super::router::Held;
 use super::trace;
@@ -88,8 +89,11 @@ impl Call<'_> {
             let rendered = current(app, peer, &caller)?;
             known.report(app, &caller, &rendered);
             if !known.includes(rendered.etag()) {
-                handed_out(app, &rendered, changed_at);
+                let first = handed_out(app, &rendered, changed_at);
                 let answer = found(&rendered, &have)?;
+                if first {
+                    log_grants(app, &caller, &rendered, &have);
+                }
                 tell_of_grants(app, &caller, &rendered, &have, changed_at.unwrap_or(began));
                 return Ok(answer);
             }
@@ -106,20 +110,29 @@ impl Call<'_> {
     }
 }
 
-/// Measures the way of a change: it is handed out now; `changed_at` is when it came, if this poll waited for it.
-fn handed_out(app: &App, rendered: &Rendered, changed_at: Option<Duration>) {
+/// Measures the way of a change: it is handed out now; `changed_at` is when it came, if this poll waited for it. True if this manifest
+/// was never handed out before.
+fn handed_out(app: &App, rendered: &Rendered, changed_at: Option<Duration>) -> bool {
     let now = clock::monotonic();
-    rendered.hand_out(now);
+    let first = rendered.hand_out(now);
     if let Some(at) = changed_at {
         app.metrics.propagated(Stage::GatewayToWake, now.saturating_sub(at));
+    }
+    first
+}
+
+/// Logs the grants that the agent has not had yet. Only of a manifest that is handed out for the first time: an agent that asks for it
+/// again and again, and never says what it has, fills no log.
+fn log_grants(app: &App, caller: &Caller, rendered: &Rendered, have: &Have) {
+    for request in rendered.fresh(have) {
+        log::grant(Step::HandedOut, &caller.key, request.as_str(), app.served.traces());
     }
 }
 
 /// Traces the grants that the agent has not had yet, since this reading of the monotonic clock.
 fn tell_of_grants(app: &App, caller: &Caller, rendered: &Rendered, have: &Have, since: Duration) {
     app.served.traces().tell(|| {
-        let fresh = rendered.grants().iter().filter(|(_, digest)| !have.holds(digest));
-        let about = fresh.filter_map(|(request, _)| app.served.grant_of(&caller.key, request));
+        let about = rendered.fresh(have).filter_map(|request| app.served.grant_of(&caller.key, request));
         let (since, now) = (clock::fine_at(since), clock::fine());
         about.map(|about| trace::handed_out(about, since, now)).collect()
     });

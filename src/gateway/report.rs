@@ -26,6 +26,7 @@ use super::body;
 use super::bucket::{Buckets, Rate};
 use super::error::HttpError;
 use super::index::Reported;
+use super::log::{self, Step};
 use super::poll::current;
 use super::served::Served;
 use super::trace;
@@ -112,6 +113,9 @@ pub(super) async fn status(
     let came = clock::fine();
     app.reporter.write(&caller, operations).await?;
     tell_of_grants(&app.served, &caller, (&now, &told), came);
+    for (request_uid, _) in trace::newly_applied(&now, &told) {
+        log::grant(Step::Reported, &caller.key, request_uid, app.served.traces());
+    }
     tracing::info!(fleet = %caller.key.fleet, endpoint = %caller.key.name, keys = %differs, "an agent's report was written");
     Ok(StatusCode::NO_CONTENT)
 }

@@ -10,8 +10,8 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::api::ListParams;
 use kube::{Api, ResourceExt};
 use serde_json::Value;
-use tidegate_test_support::Process;
 use tidegate_test_support::servers::SYSTEM_NAMESPACE;
+use tidegate_test_support::{Process, eventually};
 
 use crate::agent::{SOON, Watching};
 use crate::fleet::{ENDPOINT, Fleet};
@@ -86,12 +86,25 @@ async fn a_request_can_be_followed_by_its_uid_and_no_log_has_a_secret() -> Resul
 
     let uid = granted.uid().context("no uid")?;
     let log = &installation.controller.process.stderr;
+    // Both servers name what it is about alike.
+    let follows = |line: &str, event: &str| {
+        let line: Value = serde_json::from_str(line).unwrap_or_default();
+        let about = [("request_uid", uid.as_str()), ("endpoint", ENDPOINT), ("fleet", fleet.name()), ("event", event)];
+        about.into_iter().all(|(field, value)| line[field] == value)
+    };
     for event in ["Accepted", "Approved", "Activated", "Revoked"] {
-        let follows = |line: &str| {
-            let line: Value = serde_json::from_str(line).unwrap_or_default();
-            line["request_uid"] == uid.as_str() && line["endpoint"] == ENDPOINT && line["event"] == event
-        };
-        log.wait_for(&format!("{event} of {uid}"), 0, SOON, follows).await?;
+        log.wait_for(&format!("{event} of {uid}"), 0, SOON, |line| follows(line, event)).await?;
+    }
+
+    // The one gateway that the agent polls says so, or both, if the agent went from one to the other.
+    let gateways = || installation.gateways.iter().flat_map(|gateway| gateway.process.stderr.lines());
+    for event in ["HandedOut", "Reported"] {
+        eventually(&format!("{event} of {uid}"), SOON, async || {
+            let said = gateways().any(|line| follows(&line, event));
+            ensure!(said, "no gateway says so");
+            Ok(())
+        })
+        .await?;
     }
 
     let keys = private_keys(&fleet, &agent).await?;

@@ -13,6 +13,7 @@ mod enroll;
 mod fleet;
 mod index;
 mod limits;
+mod log;
 mod measure;
 mod poll;
 mod report;
