@@ -181,6 +181,8 @@ pub async fn run(args: ControllerArgs, traces: Traces, told: CancellationToken) 
     };
     let Some(mut tenure) = elected else { return runtime::told_to_stop(&told) };
     controller_metrics.leader(true);
+    // Of those that stand by it says nothing: they may have been started with something else, and it is not in force.
+    controller_metrics.suspended(suspended);
     tasks.spawn(tenure.tell(events::recorder(client.clone())));
     let instruments = (metrics, controller_metrics.clone(), traces);
     let leading = Leading { client, store, watchman, wiring, instruments, trust_domain, suspended, retention };

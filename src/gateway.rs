@@ -135,7 +135,7 @@ pub async fn run(args: GatewayArgs, traces: Traces, stopping: CancellationToken)
 
     let served = Arc::new(Served::measured(metrics.clone()).traced(traces));
     registry.on_scrape(watch_progress(kube, Arc::clone(&readiness)));
-    registry.on_scrape(measure(metrics.clone(), Arc::clone(&served), Arc::clone(&readiness)));
+    registry.on_scrape(measure(metrics.clone(), Arc::clone(&served), Arc::clone(&readiness), Arc::clone(&tls)));
     let feed = feed::feed(client.clone(), Arc::clone(&served), Arc::clone(&readiness), relist_interval);
     let mut feeding = tokio::spawn(feed);
     let mut reloading = tokio::spawn(reload_files(Arc::clone(&tls), Arc::clone(&trust)));
@@ -164,12 +164,19 @@ pub async fn run(args: GatewayArgs, traces: Traces, stopping: CancellationToken)
     }
 }
 
-/// Says at each scrape how old and how large what is served is.
-fn measure(metrics: GatewayMetrics, served: Arc<Served>, readiness: Arc<Readiness>) -> impl Fn() + Send + 'static {
+/// Says at each scrape how old and how large what is served is, and how long the certificate lasts.
+fn measure(
+    metrics: GatewayMetrics,
+    served: Arc<Served>,
+    readiness: Arc<Readiness>,
+    tls: Arc<Tls>,
+) -> impl Fn() + Send + 'static {
     move || {
         let oldest = readiness.ages(clock::monotonic()).map(|(_, age)| age).max().unwrap_or_default();
         let (parts, bytes) = served.size();
         metrics.serves(oldest, parts, bytes);
+        let (not_before, not_after) = tls.validity();
+        metrics.shows(not_before, not_after);
     }
 }
 

@@ -11,7 +11,9 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::time_provider::TimeProvider;
 use rustls::{RootCertStore, ServerConfig};
+use tidegate_core::interval::Instant;
 use tidegate_core::name::Digest;
+use x509_parser::prelude::{FromDer, X509Certificate};
 
 use crate::clock;
 
@@ -40,6 +42,8 @@ pub struct Tls {
 struct Loaded {
     /// Of the files' content.
     digest: Digest,
+    /// Of the first certificate in the chain.
+    validity: (Instant, Instant),
     config: Arc<ServerConfig>,
 }
 
@@ -86,6 +90,12 @@ impl Tls {
     pub fn config(&self) -> Arc<ServerConfig> {
         Arc::clone(&self.loaded.load().config)
     }
+
+    /// First second and end of the certificate for the next connection.
+    #[must_use]
+    pub fn validity(&self) -> (Instant, Instant) {
+        self.loaded.load().validity
+    }
 }
 
 // === impl Loaded ===
@@ -98,6 +108,8 @@ impl Loaded {
         let digest = Digest::of(&[&chain_pem[..], b"\0", &key_pem, b"\0", &authorities_pem].concat());
         let private = PrivateKeyDer::from_pem_slice(&key_pem).map_err(|error| TlsError::Pem(key, error))?;
         let certificates = certificates(&chain_pem, &chain)?;
+        let validity = validity(&certificates)
+            .ok_or_else(|| TlsError::Refused(chain.clone(), "its first certificate is not X.509".to_owned()))?;
         let mut roots = RootCertStore::empty();
         for authority in self::certificates(&authorities_pem, &authorities)? {
             roots.add(authority).map_err(|e| TlsError::Refused(authorities.clone(), e.to_string()))?;
@@ -116,7 +128,7 @@ impl Loaded {
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.send_tls13_tickets = 0;
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        Ok(Self { digest, config: Arc::new(config) })
+        Ok(Self { digest, validity, config: Arc::new(config) })
     }
 }
 
@@ -127,4 +139,11 @@ fn certificates(pem: &[u8], path: &Path) -> Result<Vec<CertificateDer<'static>>,
         return Err(TlsError::Refused(path.to_owned(), "no certificate in it".to_owned()));
     }
     Ok(found)
+}
+
+fn validity(chain: &[CertificateDer<'_>]) -> Option<(Instant, Instant)> {
+    let (_, first) = X509Certificate::from_der(chain.first()?).ok()?;
+    let validity = first.validity();
+    let at = |time: x509_parser::time::ASN1Time| Instant::from_second(time.timestamp());
+    Some((at(validity.not_before), at(validity.not_after)))
 }

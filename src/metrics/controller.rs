@@ -18,6 +18,7 @@ use super::{Kind, Label, Metrics, Word, one};
 #[derive(Debug, Clone)]
 pub struct ControllerMetrics {
     leader: IntGauge,
+    suspended: IntGauge,
     admission_guard_ok: IntGauge,
     passes: Passes,
     lives: Lives,
@@ -205,6 +206,8 @@ impl ControllerMetrics {
     pub fn new(metrics: &Metrics) -> Result<Self, prometheus::Error> {
         let help = "1 when this process leads: it alone judges and writes.";
         let leader = one(&metrics.gauge("leader", help, Vec::new())?);
+        let help = "1 when the controller that leads was started with --suspended: nothing is granted, in no fleet.";
+        let suspended = one(&metrics.gauge("suspended", help, Vec::new())?);
         let help = "1 when the admission policies hold; while it is 0 nothing new is granted. Only the leader looks.";
         let admission_guard_ok = one(&metrics.gauge("admission_guard_ok", help, Vec::new())?);
         let passes = Passes::new(metrics)?;
@@ -213,7 +216,8 @@ impl ControllerMetrics {
         let signed = metrics.counter("signed_total", "Signatures made.", vec![Label::of::<PartKind>("part")])?;
         let help = "1 when the leader has loaded the key (gateway: has seen to its certificate and the trust bundle). Nothing is judged before.";
         let key_loaded = metrics.gauge("key_loaded", help, vec![Label::of::<KeyName>("key")])?;
-        let help = "When the key ends, in seconds since 1970; 0 before it is known.";
+        let help = "When the key ends, in seconds since 1970; 0 before it is known. gateway: the certificate that the controller makes, whether \
+                    or not a gateway serves it.";
         let key_expiry = metrics.gauge("key_expiry_timestamp_seconds", help, vec![Label::of::<KeyName>("key")])?;
         let join = Label { name: "kind", words: vec![JOIN.to_owned()] };
         let help = "Approved certificate requests of endpoints that were answered.";
@@ -223,6 +227,7 @@ impl ControllerMetrics {
         let clock_jumps = one(&metrics.counter("clock_jumps_total", help, Vec::new())?);
         Ok(Self {
             leader,
+            suspended,
             admission_guard_ok,
             passes,
             lives,
@@ -260,6 +265,11 @@ impl ControllerMetrics {
     /// Whether this process leads.
     pub fn leader(&self, leads: bool) {
         self.leader.set(i64::from(leads));
+    }
+
+    /// Whether elevation is switched off by what this process was started with.
+    pub fn suspended(&self, suspended: bool) {
+        self.suspended.set(i64::from(suspended));
     }
 
     /// Whether the admission guard has passed.

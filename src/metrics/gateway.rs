@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 use prometheus::{Histogram, HistogramVec, IntCounterVec, IntGauge};
+use tidegate_core::interval::Instant;
 use tidegate_core::refusal::RefusalCode;
 
 use super::words::words;
@@ -23,6 +24,14 @@ pub struct GatewayMetrics {
     render: Histogram,
     parts: IntGauge,
     parts_bytes: IntGauge,
+    certificate: Certificate,
+}
+
+/// Of the certificate that agents are shown.
+#[derive(Debug, Clone)]
+struct Certificate {
+    not_before: IntGauge,
+    expiry: IntGauge,
 }
 
 /// Of the answers to agents.
@@ -135,6 +144,10 @@ impl GatewayMetrics {
         let render = one(&metrics.histogram("gateway_render_seconds", help, Vec::new(), &SHORT)?);
         let parts = plain("gateway_parts", "Signed parts that are kept, earlier versions in force included.")?;
         let parts_bytes = plain("gateway_parts_bytes", "Bytes of these parts as they are served.")?;
+        let help = "First second of the certificate that this gateway shows to agents, in seconds since 1970.";
+        let not_before = plain("gateway_certificate_not_before_timestamp_seconds", help)?;
+        let help = "When that certificate ends, in seconds since 1970; whoever issued it. Changed files are taken within a minute.";
+        let expiry = plain("gateway_certificate_expiry_timestamp_seconds", help)?;
         Ok(Self {
             waiters,
             connections,
@@ -147,6 +160,7 @@ impl GatewayMetrics {
             render,
             parts,
             parts_bytes,
+            certificate: Certificate { not_before, expiry },
         })
     }
 
@@ -219,6 +233,12 @@ impl GatewayMetrics {
         self.as_of_lag.set(i64::try_from(lag.as_secs()).unwrap_or(i64::MAX));
         self.parts.set(i64::try_from(parts).unwrap_or(i64::MAX));
         self.parts_bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
+    }
+
+    /// Agents are shown a certificate with this validity.
+    pub fn shows(&self, not_before: Instant, not_after: Instant) {
+        self.certificate.not_before.set(not_before.as_second());
+        self.certificate.expiry.set(not_after.as_second());
     }
 }
 

@@ -29,6 +29,7 @@ fn use_controller(metrics: &Metrics) {
     controller.guard(true);
     controller.clock_jumped();
     controller.leader(true);
+    controller.suspended(true);
     controller.declined(DeclineReason::Locked);
     controller.decided(Some(Verb::Approve), true);
     controller.decided(None, false);
@@ -65,6 +66,7 @@ fn use_gateway(metrics: &Metrics) {
     gateway.rejected(RefusalCode::Rollback);
     gateway.propagated(Stage::GatewayToWake, SOME);
     gateway.serves(Duration::from_secs(31), 7, 900);
+    gateway.shows(Instant::from_second(1_790_000_000), Instant::from_second(1_797_776_000));
 }
 
 /// Series names (with labels) that are not 0.

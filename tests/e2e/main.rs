@@ -24,6 +24,7 @@ mod retention;
 mod revocation;
 mod rights;
 mod stages;
+mod suspended;
 mod takeover;
 mod traces;
 mod uninstall;

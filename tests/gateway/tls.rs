@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use rustls::HandshakeKind;
+use tidegate_core::interval::Instant;
 
 use crate::client::{Connection, Protocol, call, config, get, handshake, poll};
 use crate::gate::{Gate, write_files};
@@ -97,4 +98,18 @@ async fn rotated_files_count_for_the_next_connection() {
     assert!(gate.tls.reload().unwrap_err().to_string().contains("tls.key"));
     let config = config(&next, None, &[&rustls::version::TLS13]);
     assert!(handshake(&gate, Arc::new(config)).await.is_ok(), "what was good before stays");
+}
+
+#[tokio::test]
+async fn the_validity_that_is_told_is_of_the_certificate_that_is_loaded() {
+    let gate = gate().await;
+    let at = |text: &str| text.parse::<Instant>().unwrap();
+    for (year, end) in [(2031, "2031-01-01T00:00:00Z"), (2032, "2032-01-01T00:00:00Z")] {
+        write_files(&gate.folder, &gate.authority, &gate.authority.endpoint_until("ws-1", "uid-1", year));
+        assert!(gate.tls.reload().unwrap());
+        assert_eq!(gate.tls.validity(), (at("2000-01-01T00:00:00Z"), at(end)));
+    }
+    std::fs::write(gate.folder.path().join("tls.crt"), "torn").unwrap();
+    assert!(gate.tls.reload().is_err());
+    assert_eq!(gate.tls.validity().1, at("2032-01-01T00:00:00Z"), "it is still the one that is shown");
 }

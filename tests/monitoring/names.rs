@@ -8,8 +8,8 @@ use tidegate::{controller, gateway};
 
 use crate::files::{alerts, panels, text};
 
-/// Labels that Prometheus adds.
-const OF_PROMETHEUS: [&str; 2] = ["le", "instance"];
+/// Labels that Prometheus adds; `cluster` where somebody has set it.
+const OF_PROMETHEUS: [&str; 3] = ["le", "instance", "cluster"];
 
 /// What the servers define, by name.
 fn exported() -> BTreeMap<String, Defined> {
@@ -57,7 +57,8 @@ fn wrong(exported: &BTreeMap<String, Defined>, text: &str) -> Vec<String> {
             wrong.push(format!("{name} is exported by nobody"));
             continue;
         };
-        for (label, words) in matchers(&inside.unwrap_or_default()) {
+        let matchers = matchers(&inside.unwrap_or_default());
+        for (label, words) in matchers.into_iter().filter(|(label, _)| !OF_PROMETHEUS.contains(&label.as_str())) {
             match metric.labels.iter().find(|known| known.name == label) {
                 None => wrong.push(format!("{name} has no label {label}")),
                 Some(Label { words: known, .. }) => {

@@ -7,6 +7,15 @@ use tidegate_test_support::assets;
 
 use crate::files::{alerts, text};
 
+/// Cases of promtool, beside this file.
+const CASES: [&str; 4] = ["access.yaml", "controller.yaml", "gateway.yaml", "clusters.yaml"];
+/// Those with two clusters.
+const CLUSTERS: [&str; 1] = ["clusters.yaml"];
+
+fn case(name: &str) -> String {
+    format!("tests/monitoring/alerts/{name}")
+}
+
 /// The outcome of promtool with these arguments, run beside the files.
 fn promtool(args: &[&str]) -> (bool, String) {
     let program = assets::prometheus_programs().unwrap().join("promtool");
@@ -17,7 +26,7 @@ fn promtool(args: &[&str]) -> (bool, String) {
 
 #[test]
 fn each_alert_has_a_case_in_which_it_fires_and_one_in_which_it_is_silent() {
-    let cases = text("tests/monitoring/alerts.yaml");
+    let cases = CASES.map(|name| text(&case(name))).concat();
     let names: BTreeSet<String> = alerts().into_iter().map(|rule| rule.alert).collect();
     for alert in names {
         for does in ["fires", "is silent"] {
@@ -36,21 +45,26 @@ fn the_rules_are_well_formed() {
 #[test]
 #[ignore = "make test-monitoring builds promtool for it"]
 fn the_alerts_fire_and_are_silent_as_the_cases_say() {
-    let (good, said) = promtool(&["test", "rules", "tests/monitoring/alerts.yaml"]);
+    let cases = CASES.map(case);
+    let (good, said) = promtool(&[&["test", "rules"], &cases.each_ref().map(String::as_str)[..]].concat());
     assert!(good, "{said}");
 }
 
-/// What promtool says of the cases where every alert has this expression.
-fn said_with(expression: &str) -> String {
+/// What promtool says of these cases where every alert has another expression.
+fn said_with(cases: &[&str], another: impl Fn(&str) -> String) -> String {
     let mut rules: serde_json::Value = serde_saphyr::from_str(&text("charts/tidegate/files/rules.yaml")).unwrap();
     for rule in rules["groups"].as_array_mut().unwrap().iter_mut().flat_map(|g| g["rules"].as_array_mut().unwrap()) {
-        rule["expr"] = expression.into();
+        rule["expr"] = another(rule["expr"].as_str().unwrap()).into();
     }
     let folder = tempfile::tempdir().unwrap();
-    let cases = text("tests/monitoring/alerts.yaml").replace("../../charts/tidegate/files/", "");
     std::fs::write(folder.path().join("rules.yaml"), rules.to_string()).unwrap();
-    std::fs::write(folder.path().join("alerts.yaml"), cases).unwrap();
-    let (good, said) = promtool(&["test", "rules", folder.path().join("alerts.yaml").to_str().unwrap()]);
+    let mut args = vec!["test".to_owned(), "rules".to_owned()];
+    for name in cases {
+        let file = folder.path().join(name);
+        std::fs::write(&file, text(&case(name)).replace("../../../charts/tidegate/files/", "")).unwrap();
+        args.push(file.to_str().unwrap().to_owned());
+    }
+    let (good, said) = promtool(&args.iter().map(String::as_str).collect::<Vec<_>>());
     assert!(!good, "{said}");
     said
 }
@@ -58,11 +72,40 @@ fn said_with(expression: &str) -> String {
 #[test]
 #[ignore = "make test-monitoring builds promtool for it"]
 fn the_cases_notice_an_alert_that_never_or_always_fires() {
-    let (never, always) = (said_with("vector(0) > 1"), said_with("vector(1)"));
+    let said_always = |expression: &str| said_with(&CASES, |_as_it_is| expression.to_owned());
+    let (never, always) = (said_always("vector(0) > 1"), said_always("vector(1)"));
     for rule in alerts() {
         let alert = rule.alert;
         assert!(never.contains(&format!("{alert} fires: ")), "no case notices that {alert} never fires:\n{never}");
         let silent = always.contains(&format!("{alert} is silent: "));
         assert!(silent, "no case notices that {alert} always fires:\n{always}");
+    }
+}
+
+/// As if there were one cluster.
+fn over_all_clusters(expression: &str) -> String {
+    expression.replace(" by (cluster)", "").replace("by (cluster, ", "by (")
+}
+
+#[test]
+fn whatever_is_summed_is_summed_by_cluster() {
+    for rule in alerts() {
+        // An aggregation is a word with a parenthesis behind it, or with a list of labels.
+        let over_all = ["sum(", "max(", "min(", "count(", "avg("].into_iter().find(|word| rule.expr.contains(word));
+        assert_eq!(over_all, None, "{}: {}", rule.alert, rule.expr);
+        let grouped: Vec<&str> = rule.expr.split(" by (").skip(1).collect();
+        assert!(grouped.iter().all(|labels| labels.starts_with("cluster")), "{}: {}", rule.alert, rule.expr);
+    }
+}
+
+#[test]
+#[ignore = "make test-monitoring builds promtool for it"]
+fn the_cases_notice_an_alert_that_sums_over_clusters() {
+    let said = said_with(&CLUSTERS, over_all_clusters);
+    let summing: Vec<_> = alerts().into_iter().filter(|rule| over_all_clusters(&rule.expr) != rule.expr).collect();
+    assert!(summing.len() > 10, "{} sum", summing.len());
+    for rule in summing {
+        let alert = rule.alert;
+        assert!(said.contains(&format!("{alert} fires: ")), "no case notices that {alert} sums over clusters:\n{said}");
     }
 }
