@@ -197,5 +197,14 @@ async fn the_dashboard_is_the_file() -> Result<()> {
     let file = std::fs::read_to_string(assets::repository().join("charts/tidegate/files/dashboard.json"))?;
     let read = |text: &str| serde_json::from_str::<Value>(text);
     assert_eq!(read(map["data"]["tidegate.json"].as_str().context("no text")?)?, read(&file)?);
+
+    let base = "monitoring.rules.runbookBaseUrl=https://runbooks.example.com/tidegate/";
+    let settings = ["--set", "monitoring.dashboard.enabled=true", "--set", base];
+    let rendered = Helm::alone()?.template(&settings).await?.ok()?;
+    let all = objects(&rendered)?;
+    let map = all.iter().find(|object| called(object) == "ConfigMap/tidegate-dashboard").context("no dashboard")?;
+    let elsewhere = file.replace("\"docs/runbooks\"", "\"https://runbooks.example.com/tidegate\"");
+    ensure!(elsewhere != file, "the file says nowhere where runbooks lie");
+    assert_eq!(read(map["data"]["tidegate.json"].as_str().context("no text")?)?, read(&elsewhere)?);
     Ok(())
 }

@@ -16,8 +16,8 @@ pub struct Panel {
     /// `stat`, `timeseries` or `heatmap`.
     pub draw: String,
     pub unit: String,
-    /// Why there is no data here; empty where there has to be some.
-    pub why_empty: String,
+    /// Colours of a stat: from this value on; the first from below.
+    pub steps: Vec<(f64, String)>,
     /// Expression and legend.
     pub queries: Vec<(String, String)>,
 }
@@ -40,11 +40,14 @@ pub fn read() -> Result<Vec<Row>> {
 fn read_panel(panel: &Value) -> Result<Panel> {
     let targets = panel["targets"].as_array().context("no targets")?;
     let query = |target: &Value| Ok((text(&target["expr"])?, text(&target["legendFormat"])?));
+    let field = &panel["fieldConfig"]["defaults"];
+    let steps = field["thresholds"]["steps"].as_array().into_iter().flatten();
+    let step = |step: &Value| Ok((step["value"].as_f64().unwrap_or(f64::NEG_INFINITY), text(&step["color"])?));
     Ok(Panel {
         title: text(&panel["title"])?,
         draw: text(&panel["type"])?,
-        unit: text(&panel["fieldConfig"]["defaults"]["unit"])?,
-        why_empty: text(&panel["description"])?,
+        unit: text(&field["unit"])?,
+        steps: steps.map(step).collect::<Result<_>>()?,
         queries: targets.iter().map(query).collect::<Result<_>>()?,
     })
 }

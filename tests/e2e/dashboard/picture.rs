@@ -57,12 +57,9 @@ pub fn write(number: usize, question: &str, panels: &[Drawn], span: Span) -> Res
 }
 
 fn panel(drawn: &Drawn, (width, height): (f64, f64), span: Span) -> String {
-    let Panel { title, draw, unit, why_empty, .. } = &drawn.panel;
+    let Panel { title, draw, unit, steps, .. } = &drawn.panel;
     let inside = match draw.as_str() {
-        _ if !why_empty.is_empty() => {
-            format!("<text x=\"14\" y=\"60\" font-size=\"9\" fill=\"#777\">{}</text>", escaped(why_empty))
-        }
-        "stat" => stat(&drawn.series, unit),
+        "stat" => stat(&drawn.series, unit, steps),
         "heatmap" => heatmap(&drawn.series, (width, height), span),
         _ => lines(&drawn.series, unit, (width, height), span),
     };
@@ -75,7 +72,7 @@ fn panel(drawn: &Drawn, (width, height): (f64, f64), span: Span) -> String {
     )
 }
 
-fn stat(series: &[Series], unit: &str) -> String {
+fn stat(series: &[Series], unit: &str, steps: &[(f64, String)]) -> String {
     let mut text = String::new();
     for (place, series) in (0u32..).zip(series) {
         let Some((_, value)) = series.points.last() else { continue };
@@ -85,7 +82,8 @@ fn stat(series: &[Series], unit: &str) -> String {
             amount(*value, unit),
             escaped(&series.legend)
         );
-        text += &format!("<text x=\"14\" y=\"{y}\" font-size=\"17\">{shown}</text>");
+        let colour = steps.iter().rfind(|(from, _)| from <= value).map_or("black", |(_, colour)| colour);
+        text += &format!("<text x=\"14\" y=\"{y}\" font-size=\"17\" fill=\"{colour}\">{shown}</text>");
     }
     text
 }
@@ -197,6 +195,7 @@ fn amount(value: f64, unit: &str) -> String {
         "none" => rounded,
         "s" => format!("{rounded} s"),
         "d" => format!("{value:.0} days"),
+        "percentunit" => format!("{:.0} %", value * 100.0),
         "bytes" => format!("{rounded} bytes"),
         "reqps" => format!("{rounded} /s"),
         "bool_yes_no" => if value == 1.0 { "yes" } else { "no" }.to_owned(),

@@ -14,6 +14,8 @@ use crate::installation::{Installation, READY};
 
 /// Stands for Grafana's `$__rate_interval`: a few scrapes.
 const RATE_INTERVAL: &str = "10s";
+/// Stands for the variable `$cluster`: all, as Grafana begins.
+const CLUSTER: &str = ".*";
 /// Seconds between two points.
 const STEP: u64 = 1;
 
@@ -69,7 +71,7 @@ impl Prometheus {
 
     /// What this expression gave between two instants, in seconds since 1970.
     pub async fn range(&self, expression: &str, legend: &str, (start, end): (i64, i64)) -> Result<Vec<Series>> {
-        let query = encoded(&expression.replace("$__rate_interval", RATE_INTERVAL));
+        let query = encoded(&expression.replace("$__rate_interval", RATE_INTERVAL).replace("$cluster", CLUSTER));
         let parameters = format!("query={query}&start={start}&end={end}&step={STEP}");
         let answer = self.ask("query_range", &parameters).await?;
         ensure!(answer["status"] == "success", "{expression}: {answer}");
@@ -106,6 +108,8 @@ fn read(series: &Value, legend: &str) -> Series {
     for (label, word) in labels.as_object().into_iter().flatten() {
         text = text.replace(&format!("{{{{{label}}}}}"), word.as_str().unwrap_or_default());
     }
+    // Nobody gives the label here, and Grafana writes nothing for it.
+    let text = text.replace("{{cluster}}", "").trim().to_owned();
     let number = |point: &Value| -> Option<(f64, f64)> {
         let value: f64 = point[1].as_str()?.parse().ok()?;
         value.is_finite().then_some((point[0].as_f64()?, value))
