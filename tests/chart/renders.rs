@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, ensure};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tidegate_test_support::assets;
 
 use crate::helm::{Helm, NEWEST, called, chart, examples, objects};
@@ -148,6 +148,28 @@ async fn definitions_stay_unless_told_otherwise() -> Result<()> {
     }
     let loose = definitions(&helm.template(&["--set", "crds.keep=false"]).await?.ok()?)?;
     ensure!(loose.len() == 5 && loose.iter().all(|definition| definition["metadata"]["annotations"].is_null()));
+    Ok(())
+}
+
+#[tokio::test]
+#[ignore = "needs helm: make test-chart"]
+async fn the_pod_of_helm_test_may_reach_dns_and_the_api_server_and_nothing_else() -> Result<()> {
+    let helm = Helm::alone()?;
+    let settings = ["--set", "networkPolicy.apiServer.cidrs={198.51.100.1/32},networkPolicy.apiServer.ports={6443}"];
+    // What is only for the processes.
+    let further = ["--set", "tracing.endpoint=http://collector:4317,networkPolicy.extraEgress[0].ports[0].port=3128"];
+    let all = objects(&helm.template(&[settings, further].concat()).await?.ok()?)?;
+    let find = |name: &str| all.iter().find(|object| called(object) == name).context(name.to_owned());
+    let (pod, policy) = (find("Pod/tidegate-probe")?, &find("NetworkPolicy/tidegate-probe")?["spec"]);
+    let selected = policy["podSelector"]["matchLabels"].as_object().context("no labels")?;
+    ensure!(!selected.is_empty() && selected.iter().all(|(key, value)| &pod["metadata"]["labels"][key] == value));
+    let port = |port: u16, protocol: &str| json!({"port": port, "protocol": protocol});
+    let dns = json!({"ports": [port(53, "UDP"), port(53, "TCP")]});
+    let api_server = json!({"ports": [port(6443, "TCP")], "to": [{"ipBlock": {"cidr": "198.51.100.1/32"}}]});
+    assert_eq!(policy["egress"], json!([dns, api_server]));
+    assert_eq!((&policy["policyTypes"], &policy["ingress"]), (&json!(["Ingress", "Egress"]), &Value::Null));
+    let none = helm.template(&["--set", "networkPolicy.enabled=false"]).await?.ok()?;
+    ensure!(!none.contains("kind: NetworkPolicy"));
     Ok(())
 }
 

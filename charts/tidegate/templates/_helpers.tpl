@@ -101,8 +101,8 @@ readinessProbe:
   periodSeconds: 5
 {{- end }}
 
-{{/* What both processes may reach: names, the API server and, where it is set, the collector of traces. */}}
-{{- define "tidegate.egress" -}}
+{{/* Names and the API server: all that the test's Pod has to reach, and what both processes do. */}}
+{{- define "tidegate.apiServerEgress" -}}
 - ports:
   - {port: 53, protocol: UDP}
   - {port: 53, protocol: TCP}
@@ -117,6 +117,11 @@ readinessProbe:
   - ipBlock: {cidr: {{ . | quote }}}
   {{- end }}
   {{- end }}
+{{- end }}
+
+{{/* What both processes may reach: the above and, where it is set, the collector of traces. */}}
+{{- define "tidegate.egress" -}}
+{{- include "tidegate.apiServerEgress" . }}
 {{- with .Values.tracing.endpoint }}
 # The collector of traces, by its port: policies know no names.
 - ports:

@@ -15,7 +15,7 @@ const OF_HELM: [&str; 4] =
     ["app.kubernetes.io/instance:", "app.kubernetes.io/version:", "app.kubernetes.io/managed-by:", "helm.sh/chart:"];
 
 /// Template, and the file of the tree. Several templates may make one file.
-const PLACES: [(&str, &str); 22] = [
+const PLACES: [(&str, &str); 23] = [
     ("controller/serviceaccount", "rbac/controller"),
     ("controller/rbac", "rbac/controller"),
     ("gateway/serviceaccount", "rbac/gateway"),
@@ -36,6 +36,7 @@ const PLACES: [(&str, &str); 22] = [
     ("gateway/poddisruptionbudget", "gateway/poddisruptionbudget"),
     ("controller/networkpolicy", "network-policy/controller"),
     ("gateway/networkpolicy", "network-policy/gateway"),
+    ("tests/networkpolicy", "network-policy/probe"),
     ("monitor", "prometheus/monitor"),
     ("prometheusrule", "prometheus/rules"),
 ];
