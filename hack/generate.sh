@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Writes every generated file: the CRDs and docs/reference.md from crates/api; docs/metrics.md and the dashboard; the chart's copy of the
-# CRDs and its README; config/ and install.yaml from the chart; Argo CD's health scripts.
+# Writes every generated file: the CRDs and docs/reference.md from crates/api; docs/metrics.md and the dashboard; the chart's copies of the
+# CRDs and of config/samples, and its README; config/ and install.yaml from the chart; Argo CD's health scripts.
 #   hack/generate.sh <root>   the checkout to write to, usually "."
 # Helm comes from the cache (make tools), kubectl from the test control plane (make controlplane).
 set -euo pipefail
@@ -23,6 +23,8 @@ cargo run --locked --quiet --bin monitoring -- metrics "$root/docs/metrics.md"
 cargo run --locked --quiet --bin monitoring -- dashboard hack/monitoring/dashboard.yaml "$chart/files/dashboard.json"
 rm -f "$chart"/files/crds/*.yaml
 cp "$root"/crds/tidegate.dev_*.yaml "$chart/files/crds/"
+rm -rf "$chart/samples"
+cp -r "$root/config/samples" "$chart/samples"
 cargo run --locked --quiet --package tidegate-chartgen -- readme "$chart"
 
 settings=(--set crds.install=false --set admission.mutating=always --set monitoring.monitor=PodMonitor --set monitoring.rules.enabled=true)
