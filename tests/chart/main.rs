@@ -11,6 +11,7 @@ mod helm;
 #[expect(dead_code, reason = "written for the walkthroughs; an upgrade needs one of them")]
 #[path = "../e2e/installation.rs"]
 mod installation;
+mod labels;
 mod package;
 mod renders;
 mod server;

@@ -1,5 +1,6 @@
 {{/*
-Labels of an object; called with a dict of `root` and, for the parts of one process, `component`.
+Labels of an object; called with a dict of `root`, for the parts of one process `component`, and `more`, labels of this object alone.
+One key may stand in several places, and twice in one map is no YAML: what is said of fewer objects wins.
 Names are fixed, because there is one installation per cluster: admission policies, roles and programs know them.
 */}}
 {{- define "tidegate.labels" -}}
@@ -11,7 +12,7 @@ app.kubernetes.io/instance: {{ .root.Release.Name }}
 app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .root.Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_" }}
-{{- with .root.Values.commonLabels }}
+{{- with merge (dict) (.more | default dict) (.root.Values.commonLabels | default dict) }}
 {{ toYaml . }}
 {{- end }}
 {{- end }}
@@ -35,7 +36,7 @@ app.kubernetes.io/component: {{ . }}
 {{- define "tidegate.podMetadata" -}}
 labels:
   {{- include "tidegate.selector" .component | nindent 2 }}
-  {{- with merge (dict) .values.podLabels .root.Values.commonLabels }}
+  {{- with merge (dict) (.values.podLabels | default dict) (.root.Values.commonLabels | default dict) }}
   {{- toYaml . | nindent 2 }}
   {{- end }}
 {{- with .values.podAnnotations }}
