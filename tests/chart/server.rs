@@ -2,6 +2,7 @@
 
 mod conform;
 mod install;
+mod notes;
 mod processes;
 mod upgrade;
 
