@@ -57,7 +57,7 @@ pub enum KeysError {
     },
     /// What lies there is no key material.
     #[error(
-        "Secret {object}: {problem}. It is never overwritten: restore it from a backup; to make new keys, delete it, and every endpoint has to enrol again"
+        "Secret {object}: {problem}. It is never overwritten: restore it from a backup, or delete it and new keys are made; docs/backup-and-restore.md says what follows"
     )]
     Unusable {
         /// Which Secret.
@@ -67,7 +67,7 @@ pub enum KeysError {
     },
     /// A Secret that the settings name is not there.
     #[error(
-        "Secret {object} is not there: create it, or take --{flag} away and keys are made; every endpoint has to enrol again then"
+        "Secret {object} is not there: create it, or take --{flag} away and new keys are made; docs/backup-and-restore.md says what follows"
     )]
     Missing {
         /// Its name.

@@ -41,13 +41,13 @@ use crate::targets::{EndpointTargets, Platform};
         name = "Up-To-Date",
         type_ = "integer",
         json_path = ".status.endpoints.upToDate",
-        description = "Endpoints whose agent has applied what it was last given."
+        description = "Endpoints whose agent has applied what it was last given. Not reported by this version."
     ),
     printcolumn(
         name = "Reachable",
         type_ = "integer",
         json_path = ".status.endpoints.reachable",
-        description = "Endpoints whose agent is in contact with a gateway."
+        description = "Endpoints whose agent is in contact with a gateway. Not reported by this version."
     ),
     printcolumn(
         name = "Pending",
@@ -196,11 +196,11 @@ pub struct FleetEndpointCounts {
     /// Endpoints in the namespace.
     #[schemars(range(min = 0))]
     pub total: i64,
-    /// Endpoints whose agent has applied what it was last given.
+    /// Endpoints whose agent has applied what it was last given. Not reported by this version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub up_to_date: Option<i64>,
-    /// Endpoints whose agent is in contact with a gateway.
+    /// Endpoints whose agent is in contact with a gateway. Not reported by this version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub reachable: Option<i64>,

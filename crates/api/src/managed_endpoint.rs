@@ -32,13 +32,13 @@ use crate::signed::Signed;
         name = "Up-To-Date",
         type_ = "string",
         json_path = ".status.conditions[?(@.type==\"UpToDate\")].status",
-        description = "Whether the agent has applied what it was last given."
+        description = "Whether the agent has applied what it was last given. Not reported by this version."
     ),
     printcolumn(
         name = "Reachable",
         type_ = "string",
         json_path = ".status.conditions[?(@.type==\"Reachable\")].status",
-        description = "Whether the agent is in contact with a gateway."
+        description = "Whether the agent is in contact with a gateway. Not reported by this version."
     ),
     printcolumn(
         name = "Locked",
@@ -122,7 +122,8 @@ pub struct ManagedEndpointStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = -1))]
     pub observed_generation: Option<i64>,
-    /// Enrolled (False: NeverJoined, Expired, KeyReused), UpToDate (False: Pending, Rejected), Reachable and Locked.
+    /// Enrolled (False: NeverJoined, Expired, KeyReused), Locked; UpToDate (False: Pending, Rejected)
+    /// and Reachable, which this version does not report.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "schema::conditions")]
     pub conditions: Vec<Condition>,
