@@ -5,14 +5,11 @@ use std::ops::Range;
 use anyhow::{Context, Result, bail, ensure};
 
 /// Why a block is not run as it stands. Closed, so that no block goes unread for another reason.
-pub const NOT_RUN: [&str; 9] = [
+pub const NOT_RUN: [&str; 6] = [
     "builds for minutes; CI builds it",
     "needs a kubelet",
     "needs an image registry",
     "needs a published release",
-    "needs Argo CD",
-    "needs Flux",
-    "needs helm",
     "is a make target that CI runs",
     "is a make target for a quiet machine",
 ];
@@ -26,6 +23,8 @@ pub enum Run {
     Harness(Harness),
     /// A test of its own runs it, by this name.
     Elsewhere(String),
+    /// Only a kubelet can answer it: what it names is held against what is installed (see `named`).
+    Named,
     /// One of `NOT_RUN`.
     Not(String),
 }
@@ -115,10 +114,32 @@ pub fn of_page(text: &str) -> Result<Vec<Block>> {
             }
             at = end + 1;
         } else {
+            // Elsewhere it would be a block for whoever reads, and none here.
+            ensure!(!line.trim_start().starts_with("```"), "line {}: a block begins at the margin", at + 1);
             at += 1;
         }
     }
     Ok(blocks)
+}
+
+/// The commands of a page that says nothing of who runs them: those of its blocks, without prompts and output.
+///
+/// # Errors
+/// A block that does not end.
+pub fn unmarked(text: &str) -> Result<Vec<Command>> {
+    let lines: Vec<&str> = text.lines().collect();
+    let (mut commands, mut at) = (Vec::new(), 0);
+    while at < lines.len() {
+        if lines[at].starts_with("```") {
+            let end = ends(&lines, at + 1, "```")?;
+            if ["```console", "```bash", "```sh"].contains(&lines[at]) {
+                commands.extend(typed(&lines[at + 1..end], at + 1));
+            }
+            at = end;
+        }
+        at += 1;
+    }
+    Ok(commands)
 }
 
 fn ends(lines: &[&str], from: usize, with: &str) -> Result<usize> {
@@ -205,7 +226,7 @@ fn length(body: &[&str]) -> usize {
 }
 
 /// What a comment says: `run`, `run as=alice@corp fails`, `applied` of a manifest, `servers start`, …, `run: <name>` for a test of
-/// its own, `not run: <reason>`.
+/// its own, `names only: needs a kubelet`, `not run: <reason>`.
 fn run(marker: &str) -> Result<Run> {
     if let Some(reason) = marker.strip_prefix("not run: ") {
         ensure!(NOT_RUN.contains(&reason), "{reason:?} is none of the reasons {NOT_RUN:?}");
@@ -215,6 +236,7 @@ fn run(marker: &str) -> Result<Run> {
         return Ok(Run::Elsewhere(name.to_owned()));
     }
     match marker {
+        "names only: needs a kubelet" => return Ok(Run::Named),
         "applied" => return Ok(Run::As(By { person: "admin".to_owned(), ..By::default() })),
         "agent says" => return Ok(Run::Harness(Harness::HearsAgent)),
         "servers start" => return Ok(Run::Harness(Harness::StartsServers)),
@@ -261,6 +283,13 @@ mod tests {
     }
 
     #[test]
+    fn blocks_without_comments_hold_commands_too() {
+        let page = "```console\nhelm install \\\n  tidegate\nhelm test\n```\n```yaml\na: 1\n```\n";
+        let commands: Vec<String> = unmarked(page).expect("a page").into_iter().map(|command| command.text).collect();
+        assert_eq!(commands, ["helm install \\\n  tidegate", "helm test"]);
+    }
+
+    #[test]
     fn a_setup_is_run_and_not_seen() {
         let block = only("<!-- setup as=bob@corp\n# why\none\ntwo\n-->\n");
         assert_eq!(block.commands.iter().map(|command| command.text.as_str()).collect::<Vec<_>>(), ["one", "two"]);
@@ -276,6 +305,7 @@ mod tests {
             ("```\nmake demo\n```\n", "is a command"),
             ("<!-- run -->\n```console\nkubectl get er\n```\n", "begins with a prompt"),
             ("<!-- run -->\n```bash\nkubectl get er\n", "nothing ends this"),
+            ("1. Look:\n   <!-- run -->\n   ```bash\n   kubectl get er\n   ```\n", "begins at the margin"),
         ] {
             let error = format!("{:#}", of_page(page).expect_err(page));
             assert!(error.contains(why), "{page:?}: {error}");

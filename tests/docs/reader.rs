@@ -18,8 +18,9 @@ const PATIENCE: Duration = Duration::from_secs(90);
 const LOOKS: Duration = Duration::from_secs(30);
 /// The minor version of Kubernetes 1 whose kubectl prints what the pages show.
 const NEWEST: u32 = 36;
-/// Where the pages say that the gateway can be reached.
+/// Where the pages say that the gateway can be reached, and its admin port, once they are forwarded.
 const GATEWAY: &str = "localhost:8443";
+const GATEWAY_ADMIN: &str = "localhost:8081";
 
 /// The reader, and all that has become of the pages so far.
 pub struct Reader {
@@ -53,12 +54,17 @@ impl Reader {
         Ok(Self { agent: None, gateway: None, controller: None, people, names, with, folder, control_plane })
     }
 
+    /// What it types its commands at.
+    pub fn control_plane(&self) -> &ControlPlane {
+        &self.control_plane
+    }
+
     /// Does what the blocks of a page say, in order. What they show otherwise is an error, or a correction when golden files are written.
     pub async fn reads(&mut self, blocks: &[Block]) -> Result<Corrections> {
         let mut corrections = Vec::new();
         for block in blocks {
             let done = match &block.run {
-                Run::Not(_) | Run::Elsewhere(_) => Ok(()),
+                Run::Not(_) | Run::Named | Run::Elsewhere(_) => Ok(()),
                 Run::As(by) => self.types(by, &block.commands, &mut corrections).await,
                 Run::Harness(what) => self.stands_in(*what, &block.commands).await,
             };
@@ -74,7 +80,7 @@ impl Reader {
         }
         let who = self.person(&by.person).await?;
         for (at, command) in commands.iter().enumerate() {
-            let text = self.names.in_command(&command.text);
+            let text = self.in_command(&command.text);
             let fails = by.fails && at + 1 == commands.len();
             let shown = command.output.as_ref();
             let printed = self.until_shown(&who, &text, fails, shown).await.with_context(|| format!("$ {text}"))?;
@@ -86,6 +92,14 @@ impl Reader {
             }
         }
         Ok(())
+    }
+
+    /// A command of the page with the words of this run. What the page forwards a port to answers where it listens.
+    fn in_command(&self, text: &str) -> String {
+        let text = self.names.in_command(text);
+        self.gateway.as_ref().map_or(text.clone(), |gateway| {
+            text.replace(GATEWAY, &gateway.agents.to_string()).replace(GATEWAY_ADMIN, &gateway.admin.to_string())
+        })
     }
 
     /// What a command prints. Somebody who only looks looks again until they see what the page shows.
@@ -186,8 +200,8 @@ impl Reader {
 
     async fn agent_starts(&mut self, commands: &[Command]) -> Result<()> {
         let [command] = commands else { bail!("one command starts the agent") };
-        let gateway = self.gateway.as_ref().context("no gateway runs")?;
-        let text = self.names.in_command(&command.text).replace(GATEWAY, &gateway.agents.to_string());
+        ensure!(self.gateway.is_some(), "no gateway runs");
+        let text = self.in_command(&command.text);
         let mut words = text.split_whitespace().filter(|word| *word != "\\");
         ensure!(words.next() == Some("tidegate-agent"), "not the agent: {text}");
         self.agent = Some(Agent::start(&self.control_plane, words)?);

@@ -81,6 +81,7 @@ async fn what_hangs_without_a_controller_is_freed_as_the_page_says() -> Result<(
     let tried = alone[0].fleet.kubectl(admin, &own_name).await?;
     tried.refused("only the controller removes the finalizer tidegate.dev/revoke")?;
 
+    run("stay", admin).await?.ok()?;
     run("free", admin).await?.ok()?;
     for case in alone {
         gone(&case.fleet).await.with_context(|| format!("{:?}", case.place))?;
