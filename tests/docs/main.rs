@@ -2,6 +2,8 @@
 //! TIDEGATE_WRITE_GOLDEN=1 writes what is printed into the pages.
 
 mod block;
+mod files;
+mod gitops;
 mod named;
 mod reader;
 mod said;
@@ -43,8 +45,11 @@ const READ: [&str; 22] = [
     "docs/upgrade.md",
 ];
 /// Pages whose blocks a test of their own runs, by name.
-const ELSEWHERE: [(&str, &str); 2] =
-    [("docs/uninstall.md", "tests/e2e/uninstall.rs"), ("docs/verify.md", "hack/release/check.sh")];
+const ELSEWHERE: [(&str, &str); 3] = [
+    ("docs/gitops.md", "tests/docs/gitops.rs"),
+    ("docs/uninstall.md", "tests/e2e/uninstall.rs"),
+    ("docs/verify.md", "hack/release/check.sh"),
+];
 /// The pages that say something else to somebody who installs with Helm, likewise.
 const READ_WITH_HELM: [&str; 4] =
     ["docs/getting-started.md", "docs/how-to/install.md", "docs/how-to/traces.md", "docs/upgrade.md"];
