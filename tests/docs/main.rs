@@ -4,6 +4,7 @@
 mod block;
 mod files;
 mod gitops;
+mod links;
 mod named;
 mod reader;
 mod said;
@@ -15,7 +16,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 use tidegate_test_support::assets;
 
-use self::block::{Block, By, Run};
+use self::block::{Block, By, Harness, Run};
 use self::named::Installed;
 use self::reader::{Corrections, Reader};
 
@@ -108,7 +109,8 @@ fn nobody_runs(page: &Path, block: &Block) -> Option<String> {
 fn what_only_a_kubelet_can_answer_names_what_is_installed() -> Result<()> {
     let (installed, mut problems) = (Installed::of_the_repository()?, Vec::new());
     for page in pages()? {
-        for block in blocks(&page)?.iter().filter(|block| block.run == Run::Named) {
+        let stands_in = [Harness::StartsServers, Harness::RestartsController].map(Run::Harness);
+        for block in blocks(&page)?.iter().filter(|block| block.run == Run::Named || stands_in.contains(&block.run)) {
             let wrong = block.commands.iter().filter_map(|command| {
                 let error = installed.has_all_that_is_named(&command.text).err()?;
                 Some(format!("{} line {}: {}: {error:#}", page.display(), block.line, command.text))

@@ -1,5 +1,6 @@
-//! Commands that only a kubelet can answer, `kubectl logs` and `kubectl port-forward`. Nothing runs them here, so everything that they name
-//! is held against what is installed: namespace, labels, objects, ports, and the words that they look for in the logs.
+//! Commands that only a kubelet can answer: `kubectl logs`, `kubectl port-forward`, and `kubectl rollout`, for which the harness stands in.
+//! Nothing runs them here, so everything that they name is held against what is installed: namespace, labels, objects, ports, and the words
+//! that they look for in the logs.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -42,6 +43,8 @@ impl Installed {
             self.logs(&words, namespace)?;
         } else if words.contains(&"port-forward") {
             self.port_forward(&words, namespace)?;
+        } else if words.contains(&"rollout") {
+            self.rollout(&words, namespace)?;
         } else {
             bail!("no kubelet is needed for it: run it");
         }
@@ -79,6 +82,16 @@ impl Installed {
             _ => numbers(&object["spec"]["template"]["spec"]["containers"][0]["ports"], "containerPort"),
         };
         ensure!(serves.contains(&port), "{kind} {name} has the ports {serves:?}, not {port}");
+        Ok(())
+    }
+
+    fn rollout(&self, words: &[&str], namespace: &str) -> Result<()> {
+        let mut named = words.iter().filter_map(|word| word.split_once('/')).peekable();
+        ensure!(named.peek().is_some(), "it names no object");
+        for (kind, name) in named {
+            ensure!(kind == "deployment", "{kind} is no deployment");
+            ensure!(self.one("Deployment", Some(namespace), name).is_some(), "no Deployment {name} is installed");
+        }
         Ok(())
     }
 
@@ -146,6 +159,7 @@ mod tests {
             "kubectl -n tidegate-system logs -l app.kubernetes.io/component=controller --prefix --tail=-1 \\\n  | grep 'keys are not there yet'",
             "kubectl -n tidegate-system port-forward service/tidegate-gateway 8443:8443",
             "kubectl -n tidegate-system port-forward deployment/tidegate-gateway 8081:8081",
+            "kubectl -n tidegate-system rollout status deployment/tidegate-controller deployment/tidegate-gateway",
         ] {
             installed.has_all_that_is_named(command).expect(command);
         }
@@ -170,6 +184,8 @@ mod tests {
             (format!("{logs} | wc -l"), "is not grep"),
             ("kubectl -n tidegate-system port-forward deployment/tidegate-gate 8081:8081".to_owned(), "no Deployment"),
             ("kubectl -n tidegate-system port-forward service/tidegate-gateway 8443:8081".to_owned(), "has the ports"),
+            ("kubectl -n tidegate-system rollout status deployment/tidegate".to_owned(), "no Deployment"),
+            ("kubectl -n tidegate-system rollout status".to_owned(), "names no object"),
             ("kubectl -n tidegate-system get pods".to_owned(), "run it"),
         ] {
             let error = format!("{:#}", installed.has_all_that_is_named(&command).expect_err(&command));
