@@ -21,7 +21,7 @@ use self::named::Installed;
 use self::reader::{Corrections, Reader};
 
 /// The pages with commands, in the order in which somebody new reads them: each begins with what the ones before have left.
-const READ: [&str; 22] = [
+const READ: [&str; 23] = [
     "docs/getting-started.md",
     "docs/how-to/install.md",
     "docs/how-to/join-computers.md",
@@ -39,6 +39,7 @@ const READ: [&str; 22] = [
     "docs/runbooks/policy-invalid.md",
     "docs/runbooks/reconcile-errors.md",
     "docs/runbooks/requests-waiting.md",
+    "docs/runbooks/suspended.md",
     "README.md",
     "docs/approvals.md",
     "docs/gitops.md",

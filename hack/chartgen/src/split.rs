@@ -47,8 +47,8 @@ const FOLDERS: [(&str, &str); 7] = [
     (
         "admission",
         "The gate: who may write which decision, which status and which certificate request. Kubernetes 1.30 and newer.\n\
-         Deleting one of these policies opens the gate, so the right to do that is the right to approve. warnings.yaml is none of them: it\n\
-         only tells people what will surprise.",
+         While one of these is missing or changed nothing is granted. Give nobody the right to change them who is not meant to.\n\
+         warnings.yaml is none of them: it only tells people what will surprise.",
     ),
     (
         "admission/mutating",

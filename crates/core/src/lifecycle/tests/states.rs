@@ -37,6 +37,14 @@ of the decision that does not count.
 
 ";
 
+const BEFORE_REASONS: &str = "
+## Why a request is declined
+
+The reason stands in the column `REASON` and in the condition `Accepted`, whose message names the field and what would be right
+(`kubectl get er -o wide`). Where several speak against it, the message says all, and the reason is the first of this table.
+
+";
+
 #[test]
 #[expect(clippy::disallowed_methods, reason = "golden files are files; only this test reads or writes them")]
 fn the_page_of_states_is_the_golden_file_of_the_table() {
@@ -52,7 +60,8 @@ fn the_page_of_states_is_the_golden_file_of_the_table() {
 
 fn page() -> String {
     let causes = causes();
-    format!("{HEAD}{}{BEFORE_TABLE}{}{BEFORE_EDGES}{}", picture(&causes), matrix(&causes), told(&causes))
+    let (picture, matrix, told) = (picture(&causes), matrix(&causes), told(&causes));
+    format!("{HEAD}{picture}{BEFORE_TABLE}{matrix}{BEFORE_EDGES}{told}{BEFORE_REASONS}{}", reasons())
 }
 
 /// Every way from one place to another, with the kinds of causes.
@@ -123,3 +132,89 @@ fn told(causes: &[Cause]) -> String {
     }
     out
 }
+
+fn reasons() -> String {
+    assert_eq!(REASONS.map(|(reason, _, _)| reason), DeclineReason::ALL);
+    let mut out = "| Reason | It means | What helps |\n|---|---|---|\n".to_owned();
+    for (reason, means, helps) in REASONS {
+        let _ = writeln!(out, "| `{reason}` | {means} | {helps} |");
+    }
+    out
+}
+
+/// What each means, and what helps.
+const REASONS: [(DeclineReason, &str, &str); 25] = [
+    (DeclineReason::PolicyNotFound, "there is no policy of that name", "`kubectl get jitpolicies` lists them"),
+    (
+        DeclineReason::PolicyNotOnRequest,
+        "the policy grants ahead; nobody asks under it",
+        "use it when its time has come, or name one with access `OnRequest`",
+    ),
+    (
+        DeclineReason::PolicyNotReady,
+        "the policy cannot be used as it is written",
+        "its owner corrects it; then ask again",
+    ),
+    (DeclineReason::PolicyChanged, "the policy was changed after you asked", "ask again, under its new terms"),
+    (
+        DeclineReason::JitDisabled,
+        "a switch is off: the policy is suspended, a Lock declines what is new, or the installation is suspended",
+        "wait until it is on again",
+    ),
+    (
+        DeclineReason::Locked,
+        "a Lock stops you, the computer, the policy or the fleet",
+        "its message says why and whom to ask",
+    ),
+    (
+        DeclineReason::EndpointNotFound,
+        "there is no computer of that name, or it was made anew since",
+        "`kubectl get managedendpoints` lists them",
+    ),
+    (DeclineReason::EndpointNotTargeted, "the policy is not for this computer", "name another policy"),
+    (DeclineReason::AccountNotTargeted, "the policy is not for this account", "name another policy"),
+    (
+        DeclineReason::AccountUnknown,
+        "nobody has recorded who is behind the account",
+        "an endpoint administrator adds the account to the computer or the Fleet",
+    ),
+    (DeclineReason::RequesterNotAccount, "the account is somebody else's", "ask for your own account"),
+    (
+        DeclineReason::AgentTooOld,
+        "the computer's agent is older than the policy wants, or cannot do what it asks for",
+        "update the agent",
+    ),
+    (DeclineReason::AgentUnknown, "the computer's agent has never said what it is", "start the agent"),
+    (DeclineReason::PlatformNotTargeted, "the policy is for other operating systems", "name another policy"),
+    (
+        DeclineReason::ApplicationRequired,
+        "the policy elevates single programs, and none is named",
+        "say in `spec.application` which",
+    ),
+    (
+        DeclineReason::ApplicationNotCovered,
+        "the policy does not cover the program, or a blocklist does",
+        "name one that it covers, or another policy",
+    ),
+    (DeclineReason::ReasonRequired, "the policy wants a reason", "write `spec.reason`"),
+    (DeclineReason::ReasonTooShort, "the reason is too short", "say more"),
+    (
+        DeclineReason::ReasonMismatch,
+        "the reason is not of the form that the policy wants",
+        "the message shows the form",
+    ),
+    (DeclineReason::TicketRequired, "the policy wants a ticket", "write `spec.ticket`"),
+    (
+        DeclineReason::TicketMismatch,
+        "the ticket is not of the form that the policy wants",
+        "the message shows the form",
+    ),
+    (DeclineReason::DurationOutOfRange, "the policy allows shorter or longer only", "the message says what it allows"),
+    (DeclineReason::StartTimeOutOfRange, "the start is more than 7 days ahead", "ask later, or for an earlier start"),
+    (
+        DeclineReason::TooManyOpenRequests,
+        "you, or the computer, have as many requests open as may be",
+        "end one of them, or wait",
+    ),
+    (DeclineReason::AdmissionUnprotected, "it was made while nothing proved who makes requests", "ask again"),
+];
