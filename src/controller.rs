@@ -283,9 +283,7 @@ impl Context {
         let end = status.and_then(|status| status.expiration_time.as_ref()).map(convert::instant);
         let namespace = request.namespace().unwrap_or_default();
         // With its namespace a fleet ends for good: agents take nothing of a later one of the same name for its own.
-        let going = self.namespaces.get(&ObjectRef::new(&namespace));
-        let going = going.is_some_and(|namespace| namespace.metadata.deletion_timestamp.is_some());
-        if going || end.is_none_or(|end| end <= clock::now()) {
+        if self.is_going(&namespace) || end.is_none_or(|end| end <= clock::now()) {
             return true;
         }
         let fleet = self.fleets.get(&ObjectRef::new(FLEET).within(&namespace));
@@ -296,6 +294,12 @@ impl Context {
         let uid = request.metadata.uid.as_deref().and_then(|uid| uid.parse().ok());
         let ended_at = convert::finished_at(request);
         part.zip(uid).is_some_and(|(part, uid)| part.body.is_revoked(&uid) || part.body.had_voided(ended_at))
+    }
+
+    /// Is the namespace being deleted, as cached?
+    fn is_going(&self, namespace: &str) -> bool {
+        let namespace = self.namespaces.get(&ObjectRef::new(namespace));
+        namespace.is_some_and(|namespace| namespace.metadata.deletion_timestamp.is_some())
     }
 
     /// The namespaces that hold a policy or an endpoint and are not being deleted, as cached.

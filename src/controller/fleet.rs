@@ -243,12 +243,12 @@ fn ended_early(request: &api::ElevationRequest, state: State) -> Option<EndedEar
     ended.then_some((Revoked { request: request.uid()?.parse().ok()?, not_after }, convert::finished_at(request)))
 }
 
-/// Makes the Fleet of a namespace that has none and needs one, as somebody asks there or a computer has joined: by then whoever sets the
-/// namespace up has written theirs. Applied without values, so that it owns none: whoever writes a Fleet later does not meet a conflict.
+/// Makes the Fleet of a namespace that has none and needs one, as a request is open or kept there, or a computer has joined: by then whoever sets
+/// the namespace up has written theirs. Applied without values, so that it owns none: whoever writes a Fleet later does not meet a conflict.
 ///
 /// # Errors
 /// [`Error::Write`]
 pub async fn ensure(context: &Context, namespace: &str) -> Result<(), Error> {
     let exists = in_fleet(&context.fleets, Some(namespace)).iter().any(|fleet| fleet.name_any() == api::names::FLEET);
-    if exists { Ok(()) } else { apply::fleet(&context.client, namespace).await }
+    if exists || context.is_going(namespace) { Ok(()) } else { apply::fleet(&context.client, namespace).await }
 }

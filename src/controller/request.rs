@@ -7,7 +7,7 @@ use futures::TryStreamExt;
 use kube::runtime::controller::Action;
 use kube::runtime::reflector::ObjectRef;
 use kube::{Api, Resource, ResourceExt};
-use tidegate_api::names::FLEET;
+use tidegate_api::names::{FLEET, REVOKE_FINALIZER};
 use tidegate_api::{ElevationRequest, Fleet, JitPolicy, ManagedEndpoint};
 use tidegate_core::delivery::{Delivery, Report, applied};
 use tidegate_core::endpoint::Endpoint;
@@ -88,12 +88,18 @@ pub async fn reconcile(object: Arc<Guarded<ElevationRequest>>, context: Arc<Cont
         step = referred.judge_noted(object, &request, &guard, &context);
     }
     let wake = step.wake;
+    let is_open = step.status.as_ref().is_some_and(|status| !status.state.is_final());
+    // Without a fleet part nothing of it is granted, and nobody can tell that its grant is void.
+    let needs_fleet = is_open || object.finalizers().iter().any(|name| name == REVOKE_FINALIZER);
     course.done(Stretch::Judge, clock::fine());
     let recorded = record(object, request.clone(), Judged { step, course }, &referred.report, &context).await;
     if recorded.is_err() {
         context.ledgers.keep(&namespace(object), &request, referred.endpoint.found());
     }
     recorded?;
+    if needs_fleet {
+        fleet::ensure(&context, &namespace(object)).await?;
+    }
     let due = retention::retire(object, &request, &context).await?;
     unread.map_or_else(|| Ok(requeue(wake.into_iter().chain(due).min())), Err)
 }
@@ -245,9 +251,6 @@ async fn live(object: &ElevationRequest, context: &Context) -> Result<Referred, 
     let endpoint = live.endpoint(client, &namespace, &object.spec.endpoint_name);
     let (fleet, locks) = (live.fleet(client, &namespace, FLEET), live.locks(client, &namespace));
     let (policy, endpoint, fleet, locks) = futures::future::try_join4(policy, endpoint, fleet, locks).await?;
-    if fleet.is_none() && object.metadata.deletion_timestamp.is_none() {
-        fleet::ensure(context, &namespace).await?;
-    }
     let switches = context.switches(locks.iter());
     Ok(referred(object, context, Found { policy, endpoint, fleet, switches }))
 }
