@@ -70,6 +70,10 @@ image: ## Build the image as an OCI layout in target/image/layout and check it, 
 	hack/image/build.sh target/image/layout
 	hack/image/check.sh target/image/layout
 
+.PHONY: image-docker
+image-docker: ## Build the image of the Dockerfile with Docker, and try it (the settings of image)
+	hack/image/docker.sh
+
 .PHONY: image-twice
 image-twice: ## Build the image twice, in two folders, and compare the bytes (twice as long; the settings of image)
 	hack/image/twice.sh target/image/layout

@@ -4,12 +4,16 @@
 #   hack/image/build.sh <folder>
 #   ARCHES   amd64 and arm64; this machine's alone by default. Another one needs a C compiler for it (programs.sh says which).
 #   PROFILE  release, or dev for a quick look (programs.sh)
+#   SOURCE   address of the repository, for a label; REVISION the commit, for another (revision.sh)
 set -euo pipefail
 layout=$1
 cd "$(dirname "$0")/../.."
 
 version=$(sed -n 's/^appVersion: //p' charts/tidegate/Chart.yaml)
 case $(uname -m) in aarch64) here=arm64 ;; *) here=amd64 ;; esac
+# label <name> <value>: nothing where the value is not known.
+label() { [ -z "$2" ] || printf ', "org.opencontainers.image.%s": "%s"' "$1" "$2"; }
+labels=$(label version "$version"; label licenses Apache-2.0; label revision "${REVISION-$(hack/image/revision.sh)}"; label source "${SOURCE:-}")
 
 # put <file>: moves it to its place by digest and prints `"digest": ..., "size": ...`.
 put() {
@@ -33,8 +37,7 @@ for arch in ${ARCHES:-$here}; do
     layer=$(put "$work/layer.tar.gz")
     cat > "$work/config.json" <<JSON
 {"architecture": "$arch", "os": "linux", "created": "1970-01-01T00:00:00Z",
- "config": {"User": "65532:65532", "Labels": {"org.opencontainers.image.title": "tidegate", "org.opencontainers.image.version": "$version",
-  "org.opencontainers.image.licenses": "Apache-2.0"}},
+ "config": {"User": "65532:65532", "Labels": {"org.opencontainers.image.title": "tidegate"$labels}},
  "rootfs": {"type": "layers", "diff_ids": ["sha256:$diff_id"]}}
 JSON
     cat > "$work/manifest.json" <<JSON

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Checks an OCI layout of the image without a registry: every blob is what its digest says, the user is not root, both programs are static,
-# are the only files, and run; and packing them again gives the same bytes. That compiling gives the same bytes is for twice.sh.
+# are the only files, and run; the labels say what it is; and packing them again gives the same bytes. That compiling gives the same bytes
+# is for twice.sh.
 #   hack/image/check.sh <folder>      with the settings of build.sh
 set -euo pipefail
 layout=$(cd "$1" && pwd)
@@ -11,6 +12,12 @@ fail() {
     exit 1
 }
 blob() { echo "$layout/blobs/sha256/${1#sha256:}"; }
+# label <config> <name> <value>: what has no value is no label.
+label() {
+    local has
+    has=$(grep -o "\"org.opencontainers.image.$2\": \"[^\"]*\"" "$1" || true)
+    [ "$has" = "${3:+"\"org.opencontainers.image.$2\": \"$3\""}" ] || fail "label $2 should be \"$3\", and there is ${has:-none}"
+}
 digests() { grep -o 'sha256:[0-9a-f]\{64\}' "$1"; }
 
 for file in "$layout"/blobs/sha256/*; do
@@ -21,6 +28,11 @@ checked=0
 for manifest in $(digests "$image"); do
     read -r config layer < <(digests "$(blob "$manifest")" | xargs)
     grep -q '"User": "65532:65532"' "$(blob "$config")" || fail 'the user is not 65532'
+    label "$(blob "$config")" title tidegate
+    label "$(blob "$config")" version "$(sed -n 's/^appVersion: //p' charts/tidegate/Chart.yaml)"
+    label "$(blob "$config")" licenses Apache-2.0
+    label "$(blob "$config")" revision "${REVISION-$(hack/image/revision.sh)}"
+    label "$(blob "$config")" source "${SOURCE:-}"
     root=$(mktemp -d)
     trap 'rm -rf "$root"' EXIT
     tar -xz -C "$root" -f "$(blob "$layer")"

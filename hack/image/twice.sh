@@ -7,6 +7,8 @@ mkdir -p "$(dirname "$1")"
 layout=$(cd "$(dirname "$1")" && pwd)/$(basename "$1")
 cd "$(dirname "$0")/../.."
 
+# The second folder is no clone that knows its commit.
+export REVISION=${REVISION-$(hack/image/revision.sh)}
 again=$(mktemp -d "${TMPDIR:-/tmp}/image-again.XXXXXX")
 trap 'rm -rf "$again"' EXIT
 # What is tracked, as it lies here, with what has been changed and not committed.
