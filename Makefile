@@ -79,7 +79,7 @@ image-twice: ## Build the image twice, in two folders, and compare the bytes (tw
 	hack/image/twice.sh target/image/layout
 
 .PHONY: release
-release: $(TOOLS)/helm-$(HELM_VERSION) ## Build all that a release consists of, unsigned, in target/release-files (the settings of image)
+release: $(TOOLS)/helm-$(HELM_VERSION) ## Build all that a release consists of, unsigned, in target/release-files (the settings of image; REGISTRY=ghcr.io/owner, SOURCE=https://github.com/owner/tidegate)
 	PATH="$(TOOLS):$$PATH" hack/release/build.sh target/release-files
 
 .PHONY: release-check

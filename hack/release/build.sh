@@ -1,20 +1,19 @@
 #!/usr/bin/env bash
 # Builds all that a release consists of, unsigned, the same bytes for the same commit, compilers and tools:
 #   image/                                    the image, an OCI layout; image.digest is its digest
-#   tidegate-<version>.tgz                    the chart
+#   tidegate-<version>.tgz                    the chart; it installs this image, by its digest
+#   install.yaml, install-mutating.yaml       the same for kubectl
 #   tidegate-agent-<version>-linux-*.tar.gz   the agent, static, one for each architecture
 #   tidegate-*-<version>.spdx.json            what image and agent are made of
 #   SHA256SUMS                                of all these files
-# Usage: hack/release/build.sh <folder>      with the settings of hack/image/build.sh; helm lies in the PATH
+# Usage: hack/release/build.sh <folder>      with settings.sh and PROFILE of hack/image/build.sh; helm lies in the PATH
 set -euo pipefail
 rm -rf "$1"
 mkdir -p "$1"
 folder=$(cd "$1" && pwd)
 cd "$(dirname "$0")/../.."
 
-version=$(hack/release/version.sh)
-case $(uname -m) in aarch64) here=arm64 ;; *) here=amd64 ;; esac
-export ARCHES=${ARCHES:-$here}
+. hack/release/settings.sh
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 # pack <folder> <archive> <name>...: the same bytes whoever packs it and when.
@@ -33,10 +32,10 @@ for arch in $ARCHES; do
 done
 hack/release/sbom.sh "tidegate-agent-$version" tidegate-agent > "$folder/tidegate-agent-$version.spdx.json"
 
-# helm packs what belongs into a chart, with the time of the day.
-helm package charts/tidegate --destination "$work" > /dev/null
-tar -xz -C "$work" -f "$work/tidegate-$version.tgz"
-pack "$work" "$folder/tidegate-$version.tgz" tidegate
+hack/release/stamp.sh "$work/stamped" "$(cat "$folder/image.digest")"
+# Helm itself packs with the time of the day.
+pack "$work/stamped" "$folder/tidegate-$version.tgz" tidegate
+cp "$work/stamped"/*.yaml "$folder"
 
 (cd "$folder" && find . -maxdepth 1 -type f -printf '%f\n' | LC_ALL=C sort | xargs sha256sum > "$work/sums" && mv "$work/sums" SHA256SUMS)
 cat "$folder/SHA256SUMS"

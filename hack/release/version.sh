@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Prints the version of this checkout, if Cargo.toml and the chart agree on it. With a tag, such as v0.1.0: the tag has to be of that
+# Prints the version of this checkout, if Cargo.toml, the chart and the Dockerfile agree on it. With a tag, such as v0.1.0: the tag has to be of that
 # version, and CHANGELOG.md has to have a section of it with its day.
 #   hack/release/version.sh [tag]
 set -euo pipefail
@@ -16,6 +16,7 @@ agrees() {
 version=$(sed -n '/^\[workspace.package\]/,/^$/s/^version = "\(.*\)"$/\1/p' Cargo.toml)
 agrees 'appVersion in charts/tidegate/Chart.yaml' "$(sed -n 's/^appVersion: "\{0,1\}\([^"]*\)"\{0,1\}$/\1/p' charts/tidegate/Chart.yaml)"
 agrees 'version in charts/tidegate/Chart.yaml' "$(sed -n 's/^version: "\{0,1\}\([^"]*\)"\{0,1\}$/\1/p' charts/tidegate/Chart.yaml)"
+agrees 'VERSION in Dockerfile' "$(sed -n 's/^ARG VERSION=//p' Dockerfile)"
 if [ $# -gt 0 ]; then
     agrees "the tag $1" "$(sed -n 's/^v//p' <<< "$1")"
     if ! grep -qxE "## ${version//./\\.} - [0-9]{4}-[0-9]{2}-[0-9]{2}" CHANGELOG.md; then

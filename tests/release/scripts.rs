@@ -9,9 +9,10 @@ use tidegate_test_support::assets;
 const CARGO: &str =
     "[workspace.package]\nversion = \"1.2.3\"\nedition = \"2024\"\n\n[dependencies]\nother = { version = \"9.9.9\" }\n";
 const CHART: &str = "name: tidegate\nversion: 1.2.3\nappVersion: \"1.2.3\"\nkubeVersion: \">=1.30.0-0\"\n";
+const DOCKERFILE: &str = "FROM scratch\nARG VERSION=1.2.3\nARG REVISION\n";
 const CHANGELOG: &str = "# Changelog\n\n## Unreleased\n\n- to come\n\n## 1.2.3 - 2026-12-01\n\n### Added\n- this\n\n## 1.2.2 - 2026-11-01\n\n- before\n";
 
-/// A checkout with a script and these three files.
+/// A checkout with a script, these three files and a Dockerfile.
 fn checkout(script: &str, cargo: &str, chart: &str, changelog: &str) -> TempDir {
     let folder = tempfile::tempdir().expect("a folder");
     let write = |path: &str, text: &str| {
@@ -22,6 +23,7 @@ fn checkout(script: &str, cargo: &str, chart: &str, changelog: &str) -> TempDir 
     write("Cargo.toml", cargo);
     write("charts/tidegate/Chart.yaml", chart);
     write("CHANGELOG.md", changelog);
+    write("Dockerfile", DOCKERFILE);
     write(script, "");
     std::fs::copy(assets::repository().join(script), folder.path().join(script)).expect("the script");
     folder
@@ -75,9 +77,64 @@ fn a_chart_or_a_changelog_of_another_version_is_refused() {
 }
 
 #[test]
+fn a_dockerfile_of_another_version_is_refused() {
+    let folder = checkout(VERSION, CARGO, CHART, CHANGELOG);
+    std::fs::write(folder.path().join("Dockerfile"), DOCKERFILE.replace("1.2.3", "1.2.2")).expect("written");
+    refused(&run(folder.path(), VERSION, &[]), "VERSION in Dockerfile says 1.2.2");
+}
+
+#[test]
 fn without_a_tag_the_changelog_may_still_be_open() {
     let folder = checkout(VERSION, CARGO, CHART, "# Changelog\n\n## Unreleased\n");
     assert_eq!(out(&run(folder.path(), VERSION, &[])), "1.2.3\n");
+}
+
+const ON_MAIN: &str = "hack/release/on-main.sh";
+
+#[test]
+fn a_commit_that_is_not_on_main_is_no_release() {
+    let folder = checkout(ON_MAIN, CARGO, CHART, CHANGELOG);
+    let git = |args: &[&str]| {
+        let who = ["-c", "user.name=Somebody", "-c", "user.email=somebody@corp.example", "-c", "commit.gpgsign=false"];
+        let output = Command::new("git").current_dir(folder.path()).args(who).args(args).output().expect("git");
+        assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
+    };
+    git(&["init", "--quiet"]);
+    for message in ["reviewed", "reviewed later"] {
+        git(&["commit", "--quiet", "--allow-empty", "--message", message]);
+    }
+    refused(&run(folder.path(), ON_MAIN, &[]), "");
+    git(&["update-ref", "refs/remotes/origin/main", "HEAD"]);
+    assert!(run(folder.path(), ON_MAIN, &[]).status.success(), "the newest of main");
+    git(&["checkout", "--quiet", "--detach", "HEAD~1"]);
+    assert!(run(folder.path(), ON_MAIN, &[]).status.success(), "an older one of main");
+    git(&["commit", "--quiet", "--allow-empty", "--message", "by nobody"]);
+    refused(&run(folder.path(), ON_MAIN, &[]), "is not on main");
+}
+
+#[test]
+fn settings_that_would_end_up_in_a_file_as_something_else_are_refused() {
+    let settings = |set: &[(&str, &str)]| {
+        let mut bash = Command::new("bash");
+        bash.current_dir(assets::repository()).env_remove("REGISTRY").env_remove("SOURCE").envs(set.iter().copied());
+        let script = ". hack/release/settings.sh; echo \"$REGISTRY $SOURCE\"";
+        bash.args(["-euo", "pipefail", "-c", script]).output().expect("bash")
+    };
+    assert_eq!(out(&settings(&[])), "localhost:5000 \n", "what nobody has set is nobody else's");
+    let given = [("REGISTRY", "ghcr.io/some-owner"), ("SOURCE", "https://github.com/Some-Owner/tidegate")];
+    assert_eq!(out(&settings(&given)), "ghcr.io/some-owner https://github.com/Some-Owner/tidegate\n");
+    for (name, value) in [
+        ("REGISTRY", "ghcr.io/Some-Owner"),
+        ("REGISTRY", "ghcr.io/owner/"),
+        ("REGISTRY", "https://ghcr.io/owner"),
+        ("REGISTRY", "ghcr.io/owner\nother"),
+        ("SOURCE", "github.com/owner/tidegate"),
+        ("SOURCE", "https://github.com/owner/tidegate/"),
+        ("SOURCE", "https://github.com/owner/a b"),
+        ("SOURCE", "https://github.com/owner/\"tidegate"),
+    ] {
+        refused(&settings(&[(name, value)]), &format!("{name} is {value}"));
+    }
 }
 
 const NOTES: &str = "hack/release/notes.sh";
