@@ -122,6 +122,11 @@ lint: tools controlplane ## Formatting, clippy, docs, generated files, breaking 
 	$(TOOLS)/actionlint
 	hack/release/version.sh > /dev/null
 
+.PHONY: advisories
+advisories: $(TOOLS)/cargo-deny-$(CARGO_DENY_VERSION) ## Known holes, and crates that nobody looks after or that were withdrawn, in what is linked; asks the RustSec database and the registry
+	@$(TOOLS)/cargo-deny --locked fetch db index || { echo 'advisories: what is known could not be fetched, as said above; nothing was checked' >&2; exit 1; }
+	$(TOOLS)/cargo-deny --locked check advisories
+
 .PHONY: generate
 generate: tools controlplane ## Write the generated files anew: CRDs, reference and metrics pages, the dashboard, config/ and install.yaml, health scripts, the chart's README
 	hack/generate.sh .
