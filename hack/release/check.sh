@@ -35,7 +35,8 @@ done
 
 # render <chart>
 render() {
-    helm template tidegate "$1" --namespace tidegate-system --kube-version 1.36.0 --skip-tests --set monitoring.rules.enabled=true
+    helm template tidegate "$1" --namespace tidegate-system --kube-version 1.36.0 --skip-tests \
+        --set monitoring.rules.enabled=true --set monitoring.dashboard.enabled=true
 }
 # images <file>: each with the number of its lines.
 images() { sed -n 's/^ *image: "\{0,1\}\([^"]*\)"\{0,1\}$/\1/p' "$1" | sort | uniq -c | xargs; }
@@ -63,6 +64,7 @@ while read -r link; do
     page=${link#"${SOURCE:+$SOURCE/blob/v$version/}"}
     [ -f "$page" ] || fail "$link leads nowhere"
 done < "$work/runbooks"
+grep -qF "\"${SOURCE:+$SOURCE/blob/v$version/}docs/runbooks\"" "$work/rendered.yaml" || fail 'the dashboard links to other runbooks'
 home=$(sed -n 's/^home: //p' "$work/chart.yaml")
 [ "$home" = "$SOURCE" ] || fail "the home of the chart should be \"$SOURCE\", and is \"$home\""
 

@@ -33,7 +33,7 @@ line "$chart/values.yaml" '  repository: tidegate' 1 "  repository: $REGISTRY/ti
 line "$chart/values.yaml" '  digest: ""' 1 "  digest: $digest"
 line "$chart/Chart.yaml" 'annotations:' 1 "annotations:\n  artifacthub.io/images: |\n    - {name: tidegate, image: \"$image\"}"
 if [ -n "$SOURCE" ]; then
-    # The chart puts the name of the runbook behind it.
+    # Alerts put the name of the runbook behind it, and so does the dashboard.
     line "$chart/values.yaml" '    runbookBaseUrl: ""' 1 "    runbookBaseUrl: $SOURCE/blob/v$version/docs/runbooks"
     line "$chart/Chart.yaml" 'type: application' 1 "type: application\nhome: $SOURCE\nsources: [$SOURCE]"
 fi
