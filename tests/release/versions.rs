@@ -67,6 +67,29 @@ fn what_ci_runs_on_which_kubernetes_is_what_the_page_says() {
     assert_eq!(said, runs);
 }
 
+/// The pages are typed with each kubectl. The oldest takes a document that begins with a brace for JSON.
+#[test]
+fn no_page_gives_kubectl_what_the_oldest_cannot_read() {
+    let (mut folders, mut pages) =
+        (vec![assets::repository().join("docs")], vec![assets::repository().join("README.md")]);
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() { folders.push(path) } else { pages.push(path) }
+        }
+    }
+    let mut found = Vec::new();
+    for page in pages.iter().filter(|page| page.extension().is_some_and(|extension| extension == "md")) {
+        let text = std::fs::read_to_string(page).expect("text");
+        let lines = text.lines().enumerate().filter(|(_, line)| line.trim_start().starts_with("{apiVersion:"));
+        found.extend(lines.map(|(at, _)| format!("{}:{}", page.display(), at + 1)));
+    }
+    assert!(
+        pages.len() > 20 && found.is_empty(),
+        "give apiVersion, kind, metadata and spec lines of their own: {found:#?}"
+    );
+}
+
 #[test]
 fn a_version_is_said_to_be_tested_if_all_tests_run_on_it_and_it_can_be_built() {
     let rows = table("Kubernetes");
