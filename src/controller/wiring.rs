@@ -13,13 +13,12 @@ use futures::stream::{self, BoxStream};
 use futures::{Stream, StreamExt};
 use k8s_openapi::api::certificates::v1::CertificateSigningRequest;
 use k8s_openapi::api::core::v1::Namespace;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::core::PartialObjectMeta;
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
-use tidegate_api::names::{FLEET, REVOKE_FINALIZER, SIGNER_NAME, condition};
+use tidegate_api::names::{FLEET, REVOKE_FINALIZER, SIGNER_NAME};
 use tidegate_api::{ElevationRequest, Fleet, JitPolicy, Lock, ManagedEndpoint};
 use tidegate_core::state::State;
 use tokio::sync::watch;
@@ -32,6 +31,7 @@ use super::timekeeper::Timekeeper;
 use super::turns::Turn;
 use super::watch::Watch;
 use super::{Context, Guarded, certificate, counts, endpoint, fleet, lock, policy, request};
+use crate::convert;
 use crate::metrics::Kind;
 use crate::runtime::{Readiness, vital, watch_anew, watch_config};
 
@@ -394,8 +394,7 @@ where
 
 /// What is over is no longer touched by what it referred to.
 fn is_open(request: &ElevationRequest) -> bool {
-    let finished = |c: &Condition| c.type_ == condition::FINISHED && c.status == "True";
-    !request.status.as_ref().is_some_and(|status| status.conditions.iter().any(finished))
+    convert::finished_at(request).is_none()
 }
 
 /// Its grant ended here, and the endpoint has not confirmed it.
