@@ -8,12 +8,11 @@ use anyhow::{Context, Result, anyhow, ensure};
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use k8s_openapi::api::rbac::v1::{ClusterRole, PolicyRule, Role};
 use kube::Api;
-use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
+use kube::api::{DeleteParams, Patch, PatchParams};
 use serde_json::{Value, json};
-use tidegate_api::JitPolicy;
-use tidegate_api::names::{CONTROLLER, GATEWAY};
+use tidegate_api::names::{CONTROLLER, FLEET, GATEWAY};
 use tidegate_test_support::servers::SYSTEM_NAMESPACE;
-use tidegate_test_support::{ControlPlane, Controller, eventually, objects};
+use tidegate_test_support::{ControlPlane, Controller, eventually};
 
 use crate::agent::SOON;
 use crate::fleet::Fleet;
@@ -51,9 +50,8 @@ async fn no_call_of_controller_and_gateway_is_denied_and_no_right_of_theirs_is_u
     fleet.in_state("er-2", "Pending", SOON).await?;
     fleet.decide(&fleet.alice, "er-2", "end").await?;
     fleet.lock("freeze", json!({"target": {}, "effect": "DeclineNew"})).await?;
-    let fleetless = installation.control_plane.namespace("fleetless").await?;
-    let policies: Api<JitPolicy> = Api::namespaced(fleet.admin().client().await?, fleetless.name());
-    policies.create(&PostParams::default(), &objects::policy_on_request("any")?).await?;
+    // It is made anew: a computer has joined.
+    fleet.fleets().await?.delete(FLEET, &DeleteParams::default()).await?;
     installation.controller.process.kill9()?;
     damage(&fleet).await?;
     // Short enough that what has ended goes.
