@@ -12,7 +12,7 @@ use kube::Api;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams};
 use serde_json::json;
 use tidegate_api::names::{CONTROLLER, GATEWAY};
-use tidegate_api::{ElevationRequest, JitPolicy};
+use tidegate_api::{ElevationRequest, JitPolicy, ManagedEndpoint};
 use tidegate_test_support::clock::Stopwatch;
 use tidegate_test_support::servers::SYSTEM_NAMESPACE;
 use tidegate_test_support::{Gateway, Identity, eventually, objects};
@@ -28,9 +28,10 @@ use crate::record::Recorder;
 const SHARES: usize = 3;
 
 /// Rights that no call needs here, and why they are held.
-const NOT_NEEDED: [(&str, &str); 6] = [
+const NOT_NEEDED: [(&str, &str); 7] = [
     ("delete elevationrequests", "used --retention after the end of a request, which is an hour at least"),
     ("get configmaps tidegate-trust", "everybody has it: the trust bundle is public"),
+    ("get elevationrequests", "for a request that changes while what was written in a gap is taken up"),
     ("create fleets", "asked beside patch when an object that is not there is applied"),
     ("get namespaces", "for a namespace that the watch has not shown yet"),
     (
@@ -122,20 +123,31 @@ async fn without(installation: &Installation, right: &Right) -> Result<()> {
     Ok(())
 }
 
-/// Somebody asks, so that everything is needed; and a namespace gets its first policy.
+/// Somebody asks, so that everything is needed; and somebody in a namespace without a Fleet.
 async fn provoke(fleet: &Fleet<'_>, right: &Right) -> Result<()> {
     let asking: Api<ElevationRequest> = Api::namespaced(fleet.alice.client().await?, fleet.name());
     asking.create(&PostParams::default(), &fleet.wish(REQUEST, "5m")?).await?;
     asking.create(&PostParams::default(), &fleet.wish("er-unapproved", "5m")?).await?;
-    let fleetless = fleet.installation.control_plane.namespace("fleetless").await?;
-    let policies: Api<JitPolicy> = Api::namespaced(fleet.admin().client().await?, fleetless.name());
-    policies.create(&PostParams::default(), &objects::policy_on_request("any")?).await?;
+    ask_without_fleet(fleet).await?;
     if right.resource.starts_with("locks") {
         fleet
             .lock("elsewhere", json!({"target": {"endpoints": {"names": ["nowhere"]}}, "effect": "DeclineNew"}))
             .await?;
     }
     decide(fleet, 1, "approve: go ahead").await
+}
+
+async fn ask_without_fleet(fleet: &Fleet<'_>) -> Result<()> {
+    let (fleetless, create) = (fleet.installation.control_plane.namespace("fleetless").await?, PostParams::default());
+    let (somebody, admin) =
+        (fleetless.person("alice@corp", "tidegate-requester").await?, fleet.admin().client().await?);
+    let policies: Api<JitPolicy> = Api::namespaced(admin.clone(), fleetless.name());
+    policies.create(&create, &objects::policy_on_request("any")?).await?;
+    let endpoints: Api<ManagedEndpoint> = Api::namespaced(admin, fleetless.name());
+    endpoints.create(&create, &objects::endpoint("ws", somebody.user(), "alice")?).await?;
+    let asking: Api<ElevationRequest> = Api::namespaced(somebody.client().await?, fleetless.name());
+    asking.create(&create, &objects::request(REQUEST, "any", "ws", "alice", somebody.user())?).await?;
+    Ok(())
 }
 
 /// The endpoint's certificate request is approved as soon as there is one.
