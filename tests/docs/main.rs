@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 use tidegate_test_support::assets;
 
-use self::block::{Block, By, Harness, Run};
+use self::block::{Block, By, Command, Harness, Run};
 use self::named::Installed;
 use self::reader::{Corrections, Reader};
 
@@ -187,9 +187,17 @@ async fn installing_with_helm_works_as_the_readme_of_the_chart_says() -> Result<
     ensure!(commands.iter().any(|command| command.text.starts_with("helm install")), "it does not say how to install");
     // It starts a Pod.
     commands.retain(|command| !command.text.starts_with("helm test"));
+    let packed = format!("tidegate-{}.tgz", env!("CARGO_PKG_VERSION"));
     for command in &mut commands {
-        command.text = command.text.replace("<registry>", "registry.example");
+        for (word, meant) in [
+            ("<registry>", "registry.example"),
+            ("tidegate-<version>.tgz", packed.as_str()),
+            ("<chart>", packed.as_str()),
+        ] {
+            command.text = command.text.replace(word, meant);
+        }
     }
+    commands.insert(0, Command { text: "helm package charts/tidegate".to_owned(), output: None, lines: 0..0 });
     let run = Run::As(By { person: "admin".to_owned(), ..By::default() });
     Reader::new("helm").await?.reads(&[Block { line: 0, run, commands }]).await?;
     Ok(())
