@@ -50,6 +50,7 @@ impl<'a> Case<'a> {
             Place::Pending => {
                 fleet.ask(REQUEST, "30m").await?;
                 fleet.in_state(REQUEST, "Pending", SOON).await?;
+                Self::is_kept(&fleet).await?;
             }
             Place::Approved => Self::scheduled(&fleet, 2 * 3600).await?,
             Place::Signed => Self::scheduled(&fleet, 1800).await?,
@@ -63,6 +64,17 @@ impl<'a> Case<'a> {
             fleet.in_state(REQUEST, "Ended", SOON).await?;
         }
         Ok(Self { place, fleet, agent })
+    }
+
+    /// The finalizer comes right after the first status; until then a deletion is the API server's alone, and nobody tells of it.
+    async fn is_kept(fleet: &Fleet<'_>) -> Result<()> {
+        let requests = fleet.requests().await?;
+        eventually("the finalizer", SOON, async || {
+            let finalizers = requests.get(REQUEST).await?.metadata.finalizers;
+            ensure!(finalizers.is_some_and(|all| !all.is_empty()));
+            Ok(())
+        })
+        .await
     }
 
     async fn scheduled(fleet: &Fleet<'_>, seconds: i64) -> Result<()> {
