@@ -26,7 +26,7 @@ pub use condition::{Wanted, merge};
 pub use endpoint::{agent, certificate, delivery, endpoint};
 pub use fleet::{fleet_accounts, lock, settings};
 pub use policy::policy;
-pub use request::{Beside, finished_at, record, recorded_delivery, request, request_status};
+pub use request::{Beside, finished_at, is_kept, record, recorded_delivery, request, request_status};
 pub use signed::{from_signed, signed};
 
 /// A field that does not parse.

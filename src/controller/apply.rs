@@ -16,6 +16,7 @@ use tidegate_api::{ElevationRequest, Fleet};
 
 use super::error::Error;
 use super::live::in_time;
+use crate::convert;
 
 /// A write that takes longer has got lost, or the API server is busy beyond what waiting helps. Longer than a read: what it has begun to
 /// write it may finish.
@@ -75,8 +76,7 @@ pub async fn fleet(client: &Client, namespace: &str) -> Result<(), Error> {
 /// # Errors
 /// [`Error::Write`]
 pub async fn finalizer(client: &Client, object: ElevationRequest, wanted: bool) -> Result<ElevationRequest, Error> {
-    let present = object.finalizers().iter().any(|f| f == REVOKE_FINALIZER);
-    if present == wanted {
+    if convert::is_kept(&object) == wanted {
         return Ok(object);
     }
     let mut finalizers = object.finalizers().to_vec();

@@ -43,9 +43,8 @@ fn verified(
     let at = accepted_at.unwrap_or(now);
     let valid = facts.not_before <= at && at < facts.not_after;
     let latest = endpoint.status.as_ref()?.certificate.as_ref()?;
-    let latest = latest.public_key_digest == facts.key.to_string() && latest.serial_number == facts.serial;
-    let latest = latest || accepted_at.is_some();
-    if !valid || !latest || !is_of(&facts.uris, trust_domain, &checked.reference) {
+    let is_latest = latest.public_key_digest == facts.key.to_string() && latest.serial_number == facts.serial;
+    if !valid || !(is_latest || accepted_at.is_some()) || !is_of(&facts.uris, trust_domain, &checked.reference) {
         return None;
     }
     let (_, block) = x509_parser::pem::parse_x509_pem(attestation.certificate.as_bytes()).ok()?;

@@ -7,7 +7,7 @@ use futures::TryStreamExt;
 use kube::runtime::controller::Action;
 use kube::runtime::reflector::ObjectRef;
 use kube::{Api, Resource, ResourceExt};
-use tidegate_api::names::{FLEET, REVOKE_FINALIZER};
+use tidegate_api::names::FLEET;
 use tidegate_api::{ElevationRequest, Fleet, JitPolicy, ManagedEndpoint};
 use tidegate_core::delivery::{Delivery, Report, applied};
 use tidegate_core::endpoint::Endpoint;
@@ -90,7 +90,7 @@ pub async fn reconcile(object: Arc<Guarded<ElevationRequest>>, context: Arc<Cont
     let wake = step.wake;
     let is_open = step.status.as_ref().is_some_and(|status| !status.state.is_final());
     // Without a fleet part nothing of it is granted, and nobody can tell that its grant is void.
-    let needs_fleet = is_open || object.finalizers().iter().any(|name| name == REVOKE_FINALIZER);
+    let needs_fleet = is_open || convert::is_kept(object);
     course.done(Stretch::Judge, clock::fine());
     let recorded = record(object, request.clone(), Judged { step, course }, &referred.report, &context).await;
     if recorded.is_err() {

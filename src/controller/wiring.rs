@@ -18,7 +18,7 @@ use kube::runtime::reflector::{ObjectRef, Store};
 use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
-use tidegate_api::names::{FLEET, REVOKE_FINALIZER, SIGNER_NAME};
+use tidegate_api::names::{FLEET, SIGNER_NAME};
 use tidegate_api::{ElevationRequest, Fleet, JitPolicy, Lock, ManagedEndpoint};
 use tidegate_core::state::State;
 use tokio::sync::watch;
@@ -418,8 +418,7 @@ fn certified_endpoint(csr: &CertificateSigningRequest) -> Option<Other> {
 
 /// It needs a newer fleet part: for its grant, for its judgement, or to be let go.
 fn awaits_fleet(request: &ElevationRequest) -> bool {
-    let kept = request.finalizers().iter().any(|name| name == REVOKE_FINALIZER);
-    if is_open(request) { !is_in(request, &[State::Active]) } else { kept }
+    if is_open(request) { !is_in(request, &[State::Active]) } else { convert::is_kept(request) }
 }
 
 fn is_in(request: &ElevationRequest, states: &[State]) -> bool {

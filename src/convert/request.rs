@@ -105,6 +105,12 @@ fn from_stage(from: &StageProgress) -> api::StageApproval {
     api::StageApproval { name: from.name.to_string(), approved, approvals }
 }
 
+/// Does our finalizer keep its object until its end is known?
+#[must_use]
+pub fn is_kept(object: &api::ElevationRequest) -> bool {
+    object.finalizers().iter().any(|name| name == REVOKE_FINALIZER)
+}
+
 /// When its end was recorded.
 #[must_use]
 pub fn finished_at(object: &api::ElevationRequest) -> Option<Instant> {
@@ -122,7 +128,7 @@ pub fn record(object: &api::ElevationRequest, request: &Request) -> Record {
         // The API server gives every object one; without it the object stays.
         created_at: created.map_or(Instant::MAX, instant),
         ended_at: finished_at(object),
-        held: request.deleting || object.finalizers().iter().any(|name| name == REVOKE_FINALIZER),
+        held: request.deleting || is_kept(object),
     }
 }
 

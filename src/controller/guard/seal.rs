@@ -40,8 +40,8 @@ const WARNINGS: &str = "warnings.tidegate.dev";
 pub struct Seal(BTreeMap<String, (String, i64)>);
 
 /// The kinds, to be listed or watched.
-pub fn kinds(client: &Client) -> Vec<Api<Meta>> {
-    KINDS.iter().map(|kind| Api::all_with(client.clone(), &resource(*kind))).collect()
+pub fn kinds(client: &Client) -> [Api<Meta>; 3] {
+    KINDS.map(|kind| Api::all_with(client.clone(), &resource(kind)))
 }
 
 /// What the API calls a kind.
@@ -65,7 +65,7 @@ impl Seal {
     /// # Errors
     /// [`NotPassed::Unknown`]
     pub async fn read(client: &Client) -> Result<Self, NotPassed> {
-        let [policies, bindings, definitions] = KINDS.map(|kind| Api::all_with(client.clone(), &resource(kind)));
+        let [policies, bindings, definitions] = kinds(client);
         let listed = try_join(list(&policies, KINDS[0].2), list(&bindings, KINDS[1].2));
         // Others may have installed very many definitions: ours are asked for by name.
         let named = try_join_all(DEFINITIONS.map(|name| get(&definitions, name)));
