@@ -35,19 +35,8 @@ async fn the_package_carries_the_samples_byte_for_byte() -> Result<()> {
 
 /// Every file below a folder: its path there and its text.
 fn files(root: &Path) -> Result<Vec<(PathBuf, String)>> {
-    let (mut folders, mut found) = (vec![root.to_owned()], Vec::new());
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(&folder).with_context(|| folder.display().to_string())? {
-            let path = entry?.path();
-            if path.is_dir() {
-                folders.push(path);
-            } else {
-                found.push((path.strip_prefix(root)?.to_owned(), std::fs::read_to_string(&path)?));
-            }
-        }
-    }
-    found.sort();
-    Ok(found)
+    let files = assets::files_below(root)?;
+    files.iter().map(|path| Ok((path.strip_prefix(root)?.to_owned(), std::fs::read_to_string(path)?))).collect()
 }
 
 #[tokio::test]

@@ -1,7 +1,6 @@
 //! Files of the repository that a page shows whole: `<!-- file: <path> -->` before the block. TIDEGATE_WRITE_GOLDEN=1 writes them into the page.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
 use tidegate_test_support::assets;
@@ -38,19 +37,9 @@ fn with_files(page: &str, read: impl Fn(&str) -> Result<String>) -> Result<(Stri
 }
 
 fn below(folder: &str) -> Result<BTreeSet<String>> {
-    let (mut folders, mut files) = (vec![PathBuf::from(folder)], BTreeSet::new());
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(assets::repository().join(&folder))? {
-            let entry = entry?;
-            let path = folder.join(entry.file_name());
-            if entry.path().is_dir() {
-                folders.push(path);
-            } else {
-                files.insert(path.display().to_string());
-            }
-        }
-    }
-    Ok(files)
+    let root = assets::repository();
+    let files = assets::files_below(&root.join(folder))?;
+    files.iter().map(|path| Ok(path.strip_prefix(root)?.display().to_string())).collect()
 }
 
 #[cfg(test)]

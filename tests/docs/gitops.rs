@@ -67,20 +67,13 @@ impl Manifest {
 /// Everything in `FOLDER` that is an object; a patch has no kind.
 fn manifests() -> Result<Vec<Manifest>> {
     let root = assets::repository().join(FOLDER);
-    let (mut folders, mut found) = (vec![root.clone()], Vec::new());
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(folder)? {
-            let path = entry?.path();
-            if path.is_dir() {
-                folders.push(path);
-                continue;
-            }
-            let text = std::fs::read_to_string(&path)?;
-            let file = path.strip_prefix(&root)?.to_owned();
-            for document in text.split("\n---\n") {
-                let object: Value = serde_saphyr::from_str(document).with_context(|| file.display().to_string())?;
-                found.extend(object["kind"].is_string().then(|| Manifest { file: file.clone(), object }));
-            }
+    let mut found = Vec::new();
+    for path in assets::files_below(&root)? {
+        let text = std::fs::read_to_string(&path)?;
+        let file = path.strip_prefix(&root)?.to_owned();
+        for document in text.split("\n---\n") {
+            let object: Value = serde_saphyr::from_str(document).with_context(|| file.display().to_string())?;
+            found.extend(object["kind"].is_string().then(|| Manifest { file: file.clone(), object }));
         }
     }
     Ok(found)

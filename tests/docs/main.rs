@@ -59,15 +59,10 @@ const READ_WITH_HELM: [&str; 4] =
 /// Every page, by its path in the repository.
 fn pages() -> Result<BTreeSet<PathBuf>> {
     let root = assets::repository();
-    let (mut folders, mut pages) = (vec![root.join("docs")], BTreeSet::from([PathBuf::from("README.md")]));
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(folder)? {
-            let path = entry?.path();
-            if path.is_dir() {
-                folders.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "md") {
-                pages.insert(path.strip_prefix(root)?.to_owned());
-            }
+    let mut pages = BTreeSet::from([PathBuf::from("README.md")]);
+    for path in assets::files_below(&root.join("docs"))? {
+        if path.extension().is_some_and(|extension| extension == "md") {
+            pages.insert(path.strip_prefix(root)?.to_owned());
         }
     }
     Ok(pages)

@@ -3,7 +3,7 @@
 //! that they look for in the logs.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::Value;
@@ -124,16 +124,11 @@ fn objects(manifests: &str) -> Result<Vec<Value>> {
 
 /// All lines of all Rust files below a folder but comments, which no server says.
 fn lines_of(folder: &Path) -> Result<Vec<String>> {
-    let (mut folders, mut lines) = (vec![folder.to_owned()], Vec::new());
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(folder)? {
-            let path: PathBuf = entry?.path();
-            if path.is_dir() {
-                folders.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "rs") {
-                let text = std::fs::read_to_string(&path)?;
-                lines.extend(text.lines().filter(|line| !line.trim_start().starts_with("//")).map(str::to_owned));
-            }
+    let mut lines = Vec::new();
+    for path in assets::files_below(folder)? {
+        if path.extension().is_some_and(|extension| extension == "rs") {
+            let text = std::fs::read_to_string(&path)?;
+            lines.extend(text.lines().filter(|line| !line.trim_start().starts_with("//")).map(str::to_owned));
         }
     }
     Ok(lines)

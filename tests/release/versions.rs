@@ -70,14 +70,8 @@ fn what_ci_runs_on_which_kubernetes_is_what_the_page_says() {
 /// The pages are typed with each kubectl. The oldest takes a document that begins with a brace for JSON.
 #[test]
 fn no_page_gives_kubectl_what_the_oldest_cannot_read() {
-    let (mut folders, mut pages) =
-        (vec![assets::repository().join("docs")], vec![assets::repository().join("README.md")]);
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(folder).expect("a folder") {
-            let path = entry.expect("an entry").path();
-            if path.is_dir() { folders.push(path) } else { pages.push(path) }
-        }
-    }
+    let mut pages = assets::files_below(&assets::repository().join("docs")).expect("the pages");
+    pages.push(assets::repository().join("README.md"));
     let mut found = Vec::new();
     for page in pages.iter().filter(|page| page.extension().is_some_and(|extension| extension == "md")) {
         let text = std::fs::read_to_string(page).expect("text");

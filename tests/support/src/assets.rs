@@ -35,6 +35,22 @@ pub fn control_plane_programs() -> Result<PathBuf> {
     Ok(folder)
 }
 
+/// Every file in a folder and the folders in it, sorted by path.
+///
+/// # Errors
+/// A folder cannot be read; the text names it.
+pub fn files_below(folder: &Path) -> Result<Vec<PathBuf>> {
+    let (mut folders, mut files) = (vec![folder.to_owned()], Vec::new());
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).with_context(|| folder.display().to_string())? {
+            let path = entry?.path();
+            if path.is_dir() { folders.push(path) } else { files.push(path) }
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
 /// What `make tools` has put into the cache: a program such as `bin/helm`, or a folder such as `prometheus-operator`.
 ///
 /// # Errors
