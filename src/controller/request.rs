@@ -101,7 +101,14 @@ pub async fn reconcile(object: Arc<Guarded<ElevationRequest>>, context: Arc<Cont
         fleet::ensure(&context, &namespace(object)).await?;
     }
     let due = retention::retire(object, &request, &context).await?;
-    unread.map_or_else(|| Ok(requeue(wake.into_iter().chain(due).min())), Err)
+    let release = kept_until(object).filter(|end| *end > clock::now());
+    unread.map_or_else(|| Ok(requeue(wake.into_iter().chain(due).chain(release).min())), Err)
+}
+
+/// When a request that ended can be let go, should no fleet part say before that its grant is over.
+fn kept_until(object: &ElevationRequest) -> Option<Instant> {
+    let end = object.status.as_ref().and_then(|status| status.expiration_time.as_ref());
+    end.filter(|_| convert::is_kept(object) && convert::finished_at(object).is_some()).map(convert::instant)
 }
 
 /// After a gap in the protection: takes up what is there and does not count it, before anything is judged again.

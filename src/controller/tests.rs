@@ -81,13 +81,16 @@ async fn the_end_is_written_on_nothing_but_the_clock_and_the_finalizer_released_
 #[tokio::test]
 async fn a_deleted_request_is_let_go_once_the_fleet_part_calls_it_revoked() {
     let pending = judged(request()).await;
-    let mut active = judged(decided(pending, 1, "bob@corp approve")).await;
+    let mut active = judged(decided(pending, 1, "bob@corp approve for=1m")).await;
     active["metadata"]["deletionTimestamp"] = json!("2026-11-22T10:00:00Z");
     let (result, calls, bodies) = pass(&scenario(None, &[]), active.clone()).await;
     result.unwrap();
     assert_eq!(bodies[0]["status"]["state"], "Revoked");
     assert!(!calls.contains(&call("PATCH", REQUEST)), "a gateway could still keep the grant in: {calls:?}");
     active["status"] = bodies[0]["status"].clone();
+    let (result, calls, _) = pass(&scenario(None, &[]), active.clone()).await;
+    assert_eq!(calls, [""; 0]);
+    assert_ne!(result.unwrap(), Action::requeue(LONGEST_REQUEUE), "at its end nobody can bring it back");
     let mut named = scenario(None, &[]);
     Arc::get_mut(&mut named.context).unwrap().fleets = store(fleet(true));
     let (result, calls, bodies) = pass(&named, active).await;
