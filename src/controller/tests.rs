@@ -1,6 +1,6 @@
 //! Scenarios: the exact calls of one pass over a request against a mock API server, and what happens when each of them fails.
 
-mod scenario;
+pub(super) mod scenario;
 
 use http::StatusCode;
 use kube::runtime::reflector;

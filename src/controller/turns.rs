@@ -37,8 +37,8 @@ struct Turns {
     again: HashMap<Key, Turn>,
 }
 
-/// These objects, so many at the same time, each when its turn has come. `passed` says that a pass is over. What is gone from the cache
-/// has no turn.
+/// These objects, so many at the same time, each when its turn has come. `passed` says that a pass is over, or that there was none, as the
+/// object was gone by then. What is gone from the cache has no turn.
 pub fn in_turns<K>(
     mut asked: impl Stream<Item = ObjectRef<K>> + Unpin + Send + 'static,
     cache: Store<K>,
@@ -62,10 +62,8 @@ where
                 break;
             };
             let key = (reference.namespace.clone(), reference.name.clone());
-            match cache.get(&reference) {
-                Some(object) => turns.ask(turn_of(&object), key),
-                // Its turn may have been given already, and no pass will end it.
-                None => turns.passed(&key),
+            if let Some(object) = cache.get(&reference) {
+                turns.ask(turn_of(&object), key);
             }
         }
         while let Some(key) = turns.next() {
@@ -219,7 +217,7 @@ mod tests {
         for name in ["a1", "a2", "a3"] {
             cache.apply_watcher_event(&Event::Apply(named(name)));
         }
-        let ((ask, asked), (_done, passed)) = (mpsc::unbounded(), mpsc::unbounded());
+        let ((ask, asked), (done, passed)) = (mpsc::unbounded(), mpsc::unbounded());
         let mut turns = in_turns(asked, cache.as_reader(), 1, passed, |_| turn("a"));
         let mut told = |name: &str| {
             ask.unbounded_send(ObjectRef::new(name)).unwrap();
@@ -230,6 +228,8 @@ mod tests {
         assert_eq!(told("a3"), None);
         cache.apply_watcher_event(&Event::Delete(named("a2")));
         cache.apply_watcher_event(&Event::Delete(named("a1")));
-        assert_eq!(told("a1").as_deref(), Some("a3"), "told of a deletion; what went while it waited has no turn");
+        assert_eq!(told("a1"), None, "told of a deletion, which is no pass");
+        done.unbounded_send(key("a1")).unwrap();
+        assert_eq!(told("a1").as_deref(), Some("a3"), "what went while it waited has no turn");
     }
 }

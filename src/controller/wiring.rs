@@ -117,24 +117,14 @@ impl Wiring {
 
     /// Runs the passes of all kinds until told to stop: over every object once, and again when the clocks call for it.
     pub fn run(self, context: &Arc<Context>, clocks: &Timekeeper, tasks: &TaskTracker, stop: &CancellationToken) {
-        let requests = self.requests.also(context.guard.changes()).also(clocks.ticks()).all_once();
-        let (requests, passed) = requests.in_turns(turn_of);
-        let in_turn = move |object: Arc<Guarded<ElevationRequest>>, context: Arc<Context>| {
-            let (key, passed) = ((object.namespace(), object.name_any()), passed.clone());
-            async move {
-                let result = request::reconcile(object, context).await;
-                // Nobody listens when everything stops.
-                let _stopped = passed.unbounded_send(key);
-                result
-            }
-        };
+        let requests = self.requests.also(context.guard.changes()).also(clocks.ticks()).all_once().in_turns(turn_of);
         let policies = self.policies.also(clocks.ticks()).all_once();
         let endpoints = self.endpoints.also(clocks.ticks()).all_once();
         let fleets = self.fleets.also(clocks.ticks()).all_once();
         let locks = self.locks.also(clocks.ticks()).all_once();
         let certificates = self.certificates.also(clocks.ticks()).all_once();
         tasks.spawn(vital(stop, policies.drive(policy::reconcile, Kind::Policy, context, stop)));
-        tasks.spawn(vital(stop, requests.drive(in_turn, Kind::Request, context, stop)));
+        tasks.spawn(vital(stop, requests.drive(request::reconcile, Kind::Request, context, stop)));
         tasks.spawn(vital(stop, endpoints.drive(endpoint::reconcile, Kind::Endpoint, context, stop)));
         tasks.spawn(vital(stop, fleets.drive(fleet::reconcile, Kind::Fleet, context, stop)));
         tasks.spawn(vital(stop, locks.drive(lock::reconcile, Kind::Lock, context, stop)));
@@ -433,9 +423,45 @@ fn fleet_of(object: &impl ResourceExt) -> Vec<ObjectRef<Guarded<Fleet>>> {
 
 #[cfg(test)]
 mod tests {
+    use std::future::ready;
+    use std::pin::pin;
+
+    use futures::channel::mpsc;
+    use futures::poll;
+    use kube::runtime::controller::Action;
+    use kube::runtime::reflector::store::Writer;
+    use kube::runtime::watcher::Event;
     use serde_json::{Value, json};
+    use tokio::time::timeout;
 
     use super::*;
+    use crate::controller::tests::scenario::scenario;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_goes_between_its_turn_and_its_pass_gives_its_place_back() {
+        let (mut cache, (ask, asked), (tell, mut told)) = (Writer::default(), mpsc::unbounded(), mpsc::unbounded());
+        let wire = Wire::new(cache.as_reader(), [asked.boxed()]);
+        let in_turns = wire.in_turns(|_| Turn { whose: "everybody".to_owned(), places: 1 });
+        let pass = move |object: Arc<Guarded<ElevationRequest>>, _| {
+            tell.unbounded_send(object.name_any()).unwrap();
+            ready(Ok(Action::await_change()))
+        };
+        let (context, stop) = (scenario(None, &[]).context, CancellationToken::new());
+        let mut passes = pin!(in_turns.drive(pass, Kind::Request, &context, &stop));
+        let asked_for = request(None, false);
+        let reference = ObjectRef::from_obj(&asked_for);
+        cache.apply_watcher_event(&Event::Apply(asked_for.clone()));
+        ask.unbounded_send(reference.clone()).unwrap();
+        assert!(poll!(&mut passes).is_pending());
+        assert!(told.try_recv().is_err(), "no pass begins before a list is complete");
+        [Event::Init, Event::InitDone].iter().for_each(|empty| cache.apply_watcher_event(empty));
+        timeout(Duration::from_secs(1), &mut passes).await.unwrap_err();
+        assert!(told.try_recv().is_err(), "there is nothing to pass over");
+        cache.apply_watcher_event(&Event::Apply(asked_for));
+        ask.unbounded_send(reference).unwrap();
+        timeout(Duration::from_secs(1), &mut passes).await.unwrap_err();
+        assert_eq!(told.try_recv().unwrap(), "er", "one made anew under its name has its turn");
+    }
 
     fn request(state: Option<&str>, finished: bool) -> Guarded<ElevationRequest> {
         let conditions = json!([{

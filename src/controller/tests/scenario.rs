@@ -111,13 +111,16 @@ pub(super) const POLICIES_AS_PROBED: &str = "policies as probed";
 
 /// A context whose API server knows the three objects and answers writes with what was sent; the call that begins with `failing` is
 /// answered with this status.
-pub(super) struct Scenario {
-    pub(super) context: Arc<Context>,
+pub(in crate::controller) struct Scenario {
+    pub(in crate::controller) context: Arc<Context>,
     pub(super) event_writer: tokio::sync::Mutex<EventWriter>,
     pub(super) asked: Arc<Mutex<Asked>>,
 }
 
-pub(super) fn scenario(failing: Option<(&'static str, StatusCode)>, absent: &[&'static str]) -> Scenario {
+pub(in crate::controller) fn scenario(
+    failing: Option<(&'static str, StatusCode)>,
+    absent: &[&'static str],
+) -> Scenario {
     let asked = Arc::new(Mutex::new(Asked::default()));
     let (log, absent) = (Arc::clone(&asked), absent.to_vec());
     let api = service_fn(move |call: Request<Body>| {

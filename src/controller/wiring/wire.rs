@@ -35,6 +35,8 @@ pub struct Wire<K: Resource<DynamicType = ()> + Clone + 'static> {
     /// The cache.
     pub store: Store<K>,
     pub(super) triggers: Triggers<K>,
+    /// Where passes wait in turns: told of each that is over.
+    turns: Option<UnboundedSender<Key>>,
 }
 
 // === impl Wire ===
@@ -44,7 +46,7 @@ where
     K: Resource<DynamicType = ()> + Clone + Debug + Send + Sync + 'static,
 {
     pub(super) fn new<const N: usize>(store: Store<K>, triggers: [BoxStream<'static, ObjectRef<K>>; N]) -> Self {
-        Self { store, triggers: select_all(triggers) }
+        Self { store, triggers: select_all(triggers), turns: None }
     }
 
     /// Every object, at each of these ticks too.
@@ -63,12 +65,12 @@ where
         self.also(stream::once(ready(())).boxed())
     }
 
-    /// Passes wait in turns, each in the one that `turn_of` says. Whoever takes the sender tells of each that is over.
-    pub(super) fn in_turns(self, turn_of: impl Fn(&K) -> Turn + Send + 'static) -> (Self, UnboundedSender<Key>) {
+    /// Passes wait in turns, each in the one that `turn_of` says.
+    pub(super) fn in_turns(self, turn_of: impl Fn(&K) -> Turn + Send + 'static) -> Self {
         let (tell, passed) = mpsc::unbounded();
         let places = usize::from(CONCURRENCY_OF_REQUESTS);
         let turns = in_turns(self.triggers, self.store.clone(), places, passed, turn_of);
-        (Self { store: self.store, triggers: select_all([turns.boxed()]) }, tell)
+        Self { store: self.store, triggers: select_all([turns.boxed()]), turns: Some(tell) }
     }
 
     /// Runs the passes until told to stop, then those that have begun to their end, measuring each.
@@ -119,12 +121,31 @@ where
         let queue = self.triggers.inspect(note).map(Ok::<_, Infallible>).take_until(stop.clone().cancelled_owned());
         let concurrency = if kind == Kind::Request { CONCURRENCY_OF_REQUESTS } else { CONCURRENCY };
         let config = Config::default().concurrency(concurrency);
-        // What is gone from the cache needs no pass, and what went wrong in one has been told.
+        let turns = self.turns;
+        // What is gone from the cache needs no pass, but had its turn; what went wrong in one has been told.
         applier(measured, on_error, Arc::clone(context), self.store, queue, config).for_each(move |passed| {
-            if let Err(controller::Error::ObjectNotFound(gone)) = passed {
+            if let Err(controller::Error::ObjectNotFound(gone)) = &passed {
                 waiting.gone(gone.namespace.as_deref(), &gone.name);
+            }
+            if let (Some(turns), Some(key)) = (&turns, key_of(passed)) {
+                // Nobody listens when everything stops.
+                let _stopped = turns.unbounded_send(key);
             }
             ready(())
         })
+    }
+}
+
+/// Of what a pass was, or would have been.
+fn key_of<K>(passed: Result<(ObjectRef<K>, Action), controller::Error<Error, Infallible>>) -> Option<Key>
+where
+    K: Resource<DynamicType = ()>,
+{
+    match passed {
+        Ok((object, _)) => Some((object.namespace, object.name)),
+        Err(controller::Error::ObjectNotFound(object) | controller::Error::ReconcilerFailed(_, object)) => {
+            Some((object.namespace, object.name))
+        }
+        Err(controller::Error::QueueError(_) | controller::Error::RunnerError(_)) => None,
     }
 }
