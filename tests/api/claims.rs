@@ -1,9 +1,8 @@
 //! Every test that `docs/threat-model.md` names exists: as a test in the sources, or as a line of the adversary suite's table.
 
 use std::collections::BTreeSet;
-use std::path::Path;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use tidegate_test_support::assets;
 
 use crate::adversary::table;
@@ -43,23 +42,14 @@ fn tests(source: &str) -> impl Iterator<Item = String> {
     found.into_iter()
 }
 
-fn collect(folder: &Path, all: &mut BTreeSet<String>) -> Result<()> {
-    for entry in std::fs::read_dir(folder).with_context(|| folder.display().to_string())? {
-        let path = entry?.path();
-        if path.is_dir() {
-            collect(&path, all)?;
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            all.extend(tests(&std::fs::read_to_string(&path)?));
-        }
-    }
-    Ok(())
-}
-
 #[test]
 fn each_claim_of_the_threat_model_names_tests_that_exist() -> Result<()> {
     let mut known = BTreeSet::new();
     for folder in ["crates", "src", "tests"] {
-        collect(&assets::repository().join(folder), &mut known)?;
+        let files = assets::files_below(&assets::repository().join(folder))?;
+        for source in files.iter().filter(|path| path.extension().is_some_and(|extension| extension == "rs")) {
+            known.extend(tests(&std::fs::read_to_string(source)?));
+        }
     }
     ensure!(known.len() > 500, "only {} tests were found", known.len());
     let cases: BTreeSet<String> = table::cases().into_iter().map(|case| format!("{CASE}{}", case.what)).collect();

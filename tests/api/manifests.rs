@@ -93,19 +93,12 @@ async fn no_shipped_role_has_a_wildcard_or_a_right_that_is_given_one_by_one() ->
 
 /// Every object under config/ that gives rights.
 fn written_roles() -> Result<Vec<(PathBuf, Value)>> {
-    let (mut folders, mut roles) = (vec![assets::repository().join("config")], Vec::new());
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(&folder)? {
-            let path = entry?.path();
-            if path.is_dir() {
-                folders.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "yaml") {
-                let text = std::fs::read_to_string(&path)?;
-                let documents: Vec<Value> =
-                    serde_saphyr::from_multiple(&text).with_context(|| path.display().to_string())?;
-                roles.extend(documents.into_iter().filter(is_role).map(|role| (path.clone(), role)));
-            }
-        }
+    let mut roles = Vec::new();
+    let files = assets::files_below(&assets::repository().join("config"))?;
+    for path in files.into_iter().filter(|path| path.extension().is_some_and(|extension| extension == "yaml")) {
+        let text = std::fs::read_to_string(&path)?;
+        let documents: Vec<Value> = serde_saphyr::from_multiple(&text).with_context(|| path.display().to_string())?;
+        roles.extend(documents.into_iter().filter(is_role).map(|role| (path.clone(), role)));
     }
     Ok(roles)
 }
