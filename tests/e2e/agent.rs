@@ -9,7 +9,7 @@ use serde_json::Value;
 use tidegate_test_support::{Agent, ControlPlane, Gateway};
 
 /// Something that takes a moment, on a busy machine.
-pub const SOON: Duration = Duration::from_secs(10);
+pub const SOON: Duration = Duration::from_secs(30);
 
 /// A running agent.
 pub struct Watching {

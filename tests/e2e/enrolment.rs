@@ -74,8 +74,8 @@ async fn an_endpoint_made_anew_voids_the_old_certificate_and_its_grants() -> Res
 
     // It asks anew, with a new key, and a person has to agree again.
     let second = fleet.certificate_request(&[&first]).await?;
-    fleet.kubectl(&fleet.carol, &["certificate", "approve", &second]).await?.ok()?;
     let after = agent.agent.process.stdout.position();
+    fleet.kubectl(&fleet.carol, &["certificate", "approve", &second]).await?.ok()?;
     agent.report("the new certificate", 0, SOON * 3, |r| r.0["state"] == "enrolled" && said_after(r, &ended)).await?;
     agent.report("a snapshot for the new endpoint", after, SOON, |r| r.0["event"] == "snapshot").await?;
     Ok(())

@@ -93,7 +93,7 @@ async fn an_agent_that_was_killed_ends_the_grant_at_its_first_deadline() -> Resu
 async fn a_window_opens_and_closes_on_time_without_a_request() -> Result<()> {
     let fleet = Fleet::new(shared().await?, "window").await?;
     let agent = fleet.agent().await?;
-    let (start, end) = (in_seconds(4)?, in_seconds(8)?);
+    let (start, end) = (in_seconds(10)?, in_seconds(14)?);
     let policy = objects::policy_in_window("maintenance", start, end)?;
     fleet.policies().await?.create(&PostParams::default(), &policy).await?;
 

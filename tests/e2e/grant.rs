@@ -2,7 +2,6 @@
 //! with everything told that happened.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
@@ -35,7 +34,11 @@ async fn an_approved_request_reaches_the_endpoint_with_one_write_after_the_appro
 
     let expected =
         ["alice: create", "controller: update status", "controller: patch", "bob: patch", "controller: update status"];
-    assert_eq!(writes::of(&fleet, "er-1")?, expected);
+    // The endpoint's word follows at once: it may be written already.
+    let mut all = writes::of(&fleet, "er-1")?;
+    let word = all.split_off(expected.len().min(all.len()));
+    assert_eq!(all, expected);
+    ensure!(word.is_empty() || word == ["controller: update status"], "{word:?}");
     Ok(())
 }
 
@@ -135,13 +138,13 @@ async fn a_request_that_nobody_decides_times_out_to_the_second() -> Result<()> {
 async fn a_start_in_the_future_is_kept_by_controller_and_endpoint() -> Result<()> {
     let fleet = Fleet::new(shared().await?, "later").await?;
     let agent = fleet.agent().await?;
-    let start = in_seconds(6)?;
+    let start = in_seconds(15)?;
     let mut wish = fleet.wish("er-1", "5m")?;
     wish.spec.start_time = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(start));
     fleet.ask_for(&wish).await?;
     fleet.in_state("er-1", "Pending", SOON).await?;
     fleet.decide(&fleet.bob, "er-1", "approve").await?;
-    fleet.in_state("er-1", "Scheduled", Duration::from_secs(4)).await?;
+    fleet.in_state("er-1", "Scheduled", SOON).await?;
     let upcoming = agent.report("the announcement", 0, SOON, |r| r.is("upcoming", "er-1")).await?;
     assert_eq!(upcoming.start()?, start);
 

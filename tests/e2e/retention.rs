@@ -37,7 +37,7 @@ async fn what_has_ended_goes_after_the_retention_and_what_is_open_stays() -> Res
     let revoked = fleet.granted("er-revoked", "30m").await?;
     agent.started("er-revoked", SOON).await?;
     fleet.decide(&fleet.bob, "er-revoked", "revoke").await?;
-    fleet.granted("er-expired", "1s").await?;
+    fleet.granted("er-expired", "3s").await?;
     fleet.ask("er-withdrawn", "30m").await?;
     fleet.in_state("er-withdrawn", "Pending", SOON).await?;
     fleet.decide(&fleet.alice, "er-withdrawn", "end").await?;

@@ -1,17 +1,15 @@
 //! Two controllers: one leads, one stands by. However the leader ends or stands still, the other follows in time, and the one that
 //! led writes nothing any more.
 
-use std::time::Duration;
-
 use anyhow::{Context, Result, ensure};
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use kube::Api;
 use kube::api::{Patch, PatchParams};
 use serde_json::json;
 use tidegate_api::names::CONTROLLER;
-use tidegate_test_support::clock::Stopwatch;
 use tidegate_test_support::servers::{SYSTEM_NAMESPACE, admin_get};
-use tidegate_test_support::{Controller, eventually};
+use tidegate_test_support::{Controller, clock, eventually};
 
 use crate::agent::SOON;
 use crate::fleet::Fleet;
@@ -19,9 +17,9 @@ use crate::installation::{Breakable, READY, breakable_for_long};
 use crate::writes;
 
 /// Another one leads within this of a leader that died or stands still.
-const DEAD: Duration = Duration::from_secs(17);
+const DEAD: SignedDuration = SignedDuration::from_secs(17);
 /// Another one leads within this of a leader that was told to stop.
-const TOLD: Duration = Duration::from_secs(2);
+const TOLD: SignedDuration = SignedDuration::from_secs(2);
 
 /// A leader and one who stands by, and their names.
 struct Pair<'a> {
@@ -58,16 +56,17 @@ impl<'a> Pair<'a> {
         Ok(self.lease().await?.holder_identity.unwrap_or_default())
     }
 
-    /// Waits until the one who stood by leads, and says how long that took after what was done to the leader.
-    async fn follows(&self, what: &str, since: Stopwatch, deadline: Duration) -> Result<()> {
-        let left = deadline.saturating_sub(since.elapsed());
-        let lease = eventually(&format!("the next leader after {what}"), left, async || {
+    /// Waits until the one who stood by leads. By its own word in the Lease that was so soon after what was done to the leader.
+    async fn follows(&self, what: &str, since: Timestamp, deadline: SignedDuration) -> Result<()> {
+        let lease = eventually(&format!("the next leader after {what}"), SOON, async || {
             let lease = self.lease().await?;
             ensure!(lease.holder_identity.as_deref() == Some(&self.follows), "{lease:?}");
             Ok(lease)
         })
         .await?;
-        println!("{what}: the next controller led after {:.2} s", since.elapsed().as_secs_f64());
+        let after = lease.acquire_time.as_ref().context("no acquireTime")?.0.duration_since(since);
+        println!("{what}: the next controller led after {:.2} s", after.as_secs_f64());
+        ensure!(after <= deadline, "it led {after:#} after {what}");
         ensure!(lease.lease_transitions == Some(1), "it changed hands once: {lease:?}");
         eventually("its own word", SOON, async || {
             ensure!(says_it_leads(&self.standby).await?, "it does not say so");
@@ -97,7 +96,7 @@ async fn a_leader_killed_with_9_is_followed_within_17_s_and_what_waited_is_grant
     fleet.in_state("er-1", "Pending", SOON).await?;
 
     pair.leader.process.kill9()?;
-    let since = Stopwatch::start();
+    let since = clock::now();
     fleet.decide(&fleet.bob, "er-1", "approve").await?;
     pair.follows("kill -9", since, DEAD).await?;
     fleet.in_state("er-1", "Active", SOON).await?;
@@ -111,7 +110,7 @@ async fn a_leader_told_to_stop_ends_well_and_is_followed_within_2_s() -> Result<
     let fleet = Fleet::new(&broken.installation, "released").await?;
     fleet.granted("er-1", "5m").await?;
 
-    let since = Stopwatch::start();
+    let since = clock::now();
     pair.leader.process.sigterm()?;
     pair.follows("SIGTERM", since, TOLD).await?;
     ensure!(pair.leader.process.ended(SOON).await?.success(), "it was told to stop");
@@ -133,7 +132,7 @@ async fn an_old_controller_that_wakes_up_late_revives_nothing() -> Result<()> {
     fleet.in_state("er-2", "Pending", SOON).await?;
 
     pair.leader.process.stop()?;
-    let since = Stopwatch::start();
+    let since = clock::now();
     fleet.decide(&fleet.bob, "er-2", "approve").await?;
     pair.follows("SIGSTOP", since, DEAD).await?;
     let expired = fleet.in_state("er-1", "Expired", SOON).await?;

@@ -17,10 +17,9 @@ use crate::installation::{Installation, READY, guard_passes};
 use crate::kept::Kept;
 use crate::record::Recorder;
 
-/// Fleets that are held at once: fewer than the controller's passes at the same time, of each kind.
-const TOGETHER: usize = 6;
-/// Of those whose request is over by then: it has so many places in the whole installation (`turn_of` in src/controller/wiring.rs).
-const TOGETHER_AT_THE_END: usize = 2;
+/// Fleets that are held at once, at the same write: they come to it within less than the 10 s after which the controller gives one up, and
+/// what is over has no more places in the whole installation (`turn_of` in src/controller/wiring.rs).
+const TOGETHER: usize = 2;
 /// How long the slowest of them may take to reach its point.
 const REACHED: Duration = Duration::from_secs(30);
 
@@ -135,12 +134,9 @@ fn batches(writes: &BTreeSet<Write>) -> Vec<Vec<Point>> {
         [Fault::HoldBefore, Fault::HoldAfter].map(|fault| Point { write: write.clone(), fault }).to_vec()
     };
     let (events, others): (Vec<&Write>, Vec<&Write>) = writes.iter().partition(|write| write.resource == "events");
-    let (over, open): (Vec<&Write>, Vec<&Write>) = others.into_iter().partition(|write| is_at_the_end(write));
-    let together = |writes: Vec<&Write>, size: usize| {
-        let points: Vec<Point> = writes.into_iter().flat_map(both).collect();
-        points.chunks(size).map(<[Point]>::to_vec).collect::<Vec<_>>()
-    };
-    [together(events, 1), together(over, TOGETHER_AT_THE_END), together(open, TOGETHER)].concat()
+    let others: Vec<Point> = others.into_iter().flat_map(both).collect();
+    let events = events.into_iter().flat_map(both).map(|point| vec![point]);
+    events.chain(others.chunks(TOGETHER).map(<[Point]>::to_vec)).collect()
 }
 
 /// Runs the victims' courses, kills the controller once all of them are held, starts the next, and compares what they leave.

@@ -138,7 +138,7 @@ async fn refused_lost_and_late(installation: &Installation, story: &Story<'_>) -
         ("er-503", Fault::Answer(503)),
         ("er-429", Fault::Answer(429)),
         ("er-cut", Fault::Cut),
-        ("er-late", Fault::Delay(Duration::from_secs(3))),
+        ("er-late", Fault::Delay(Duration::from_secs(8))),
     ];
     for (name, fault) in faults {
         story.ask(name, "5m").await?;

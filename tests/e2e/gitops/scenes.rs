@@ -179,7 +179,10 @@ async fn requests(album: &mut Album<'_>, fleet: &Fleet<'_>) -> Result<()> {
         }
     }
     fleet.granted("active", "1h").await?;
-    fleet.granted("expired", "1s").await?;
+    // Cut to the second, it may be Active for a moment only.
+    fleet.ask("expired", "1s").await?;
+    fleet.in_state("expired", "Pending", SOON).await?;
+    fleet.decide(&fleet.bob, "expired", "approve: pairing with Alice").await?;
     for (name, who, decision) in [("revoked", &fleet.bob, "revoke: enough"), ("ended", &fleet.alice, "end")] {
         fleet.granted(name, "1h").await?;
         fleet.decide(who, name, decision).await?;

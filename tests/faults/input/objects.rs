@@ -184,9 +184,12 @@ async fn restore(installation: &Installation, controller: &Kept) -> Result<()> {
     let open = |line: &str| line.contains("admission is unprotected") || line.contains("the admission guard waits");
     controller.says("the guard's alarm", PATIENCE, open).await?;
     guard_passes(controller).await?;
-    let seen = controller.lines().iter().filter(|line| passed(line)).count();
-    ensure!(seen >= 2, "passed {seen} times: at start, and now");
-    Ok(())
+    eventually("word that it passed again", PATIENCE, async || {
+        let seen = controller.lines().iter().filter(|line| passed(line)).count();
+        ensure!(seen >= 2, "passed {seen} times: at start, and now");
+        Ok(())
+    })
+    .await
 }
 
 async fn api(admin: &Identity, namespace: &str, kind: &str) -> Result<Api<DynamicObject>> {

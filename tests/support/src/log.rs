@@ -91,6 +91,12 @@ impl Log {
         (lines.kept.iter().skip(skipped).cloned().collect(), lines.dropped + lines.kept.len())
     }
 
+    /// Waits until the stream has ended and all of it is there.
+    pub async fn complete(&self) {
+        let mut written = self.written.clone();
+        while written.changed().await.is_ok() {}
+    }
+
     /// The first line from position `after` on (0: from the start) that is `wanted`, as soon as it is written.
     ///
     /// # Errors

@@ -16,6 +16,9 @@ use crate::log::Log;
 use crate::sandbox::Sandbox;
 use crate::terminal;
 
+/// How long what a process wrote last is waited for, after its end.
+const LAST_WORDS: Duration = Duration::from_secs(5);
+
 /// Killed with its whole group when dropped, and by the sandbox's watchdog if this process dies first.
 pub struct Process {
     name: String,
@@ -158,15 +161,22 @@ impl Process {
         }
     }
 
-    /// Waits until it has ended by itself.
+    /// Waits until it has ended by itself, and what it wrote last has been read.
     ///
     /// # Errors
     /// When it still lives at the deadline.
     pub async fn ended(&self, deadline: Duration) -> Result<ExitStatus> {
-        eventually(&format!("the end of {}", self.name), deadline, async || {
+        let status = eventually(&format!("the end of {}", self.name), deadline, async || {
             self.status()?.ok_or_else(|| anyhow!("it lives; its last lines:\n{}", self.stderr.tail(30)))
         })
-        .await
+        .await?;
+        // Children that it has left may hold its streams open.
+        let _open = tokio::time::timeout(LAST_WORDS, async {
+            self.stdout.complete().await;
+            self.stderr.complete().await;
+        })
+        .await;
+        Ok(status)
     }
 
     fn signal_group(&self, signal: Signal) -> Result<()> {

@@ -9,14 +9,12 @@ use tidegate_test_support::{clock, eventually};
 
 use crate::narrator::Narrator;
 use crate::screen::Screen;
-use crate::stage::{FLEET, SOON, Stage};
+use crate::stage::{FLEET, PUNCTUAL, SOON, Stage};
 
 /// Time for the policy to be signed, named in the fleet part and fetched.
 const LEAD: Duration = Duration::from_secs(8);
 /// How long the short one lasts.
 const LENGTH: SignedDuration = SignedDuration::from_secs(5);
-/// Begins and ends come within this of their instants.
-const PUNCTUAL: SignedDuration = SignedDuration::from_secs(1);
 
 /// Shows both.
 ///

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
+use jiff::SignedDuration;
 use tidegate_test_support::{Agent, ControlPlane, Controller, Gateway, Identity, eventually};
 
 use crate::narrator::Narrator;
@@ -14,6 +15,9 @@ pub const FLEET: &str = "berlin";
 pub const ENDPOINT: &str = "ws-042";
 /// Nothing of this takes longer, on a busy machine.
 pub const SOON: Duration = Duration::from_secs(30);
+/// How far from its instant the demo sees a start or an end at the endpoint, at most; in the status, twice that. It reads what the agent
+/// prints after it has written its own state to disk; that the agent itself is within 1 s is tested by the time it stamps.
+pub const PUNCTUAL: SignedDuration = SignedDuration::from_secs(2);
 /// Width of the agent's terminal.
 const COLUMNS: u16 = 120;
 

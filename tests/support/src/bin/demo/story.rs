@@ -13,12 +13,10 @@ use crate::ahead;
 use crate::by_hand;
 use crate::narrator::Narrator;
 use crate::screen::Screen;
-use crate::stage::{ENDPOINT, FLEET, SOON, Stage};
+use crate::stage::{ENDPOINT, FLEET, PUNCTUAL, SOON, Stage};
 
 /// The request.
 const REQUEST: &str = "toolchain";
-/// Everything that ends does so within this of its deadline at the endpoint, and twice this in the status.
-const PUNCTUAL: SignedDuration = SignedDuration::from_secs(1);
 
 /// Tells it from an empty control plane on.
 ///
