@@ -18,7 +18,7 @@ const MINUTE: i64 = 60;
 const HOUR: i64 = 60 * MINUTE;
 /// How far what happened may be from what was due, and a time in the status from the true one: half a second that an answer leaves
 /// open, and a machine that is busy with other tests.
-const NEAR: SignedDuration = SignedDuration::from_secs(5);
+const NEAR: SignedDuration = SignedDuration::from_secs(3);
 /// How soon the status has to say what is so, after the clock was set.
 const CAUGHT_UP: Duration = Duration::from_secs(30);
 

@@ -129,7 +129,8 @@ async fn one_trace_leads_from_the_decision_through_both_servers_to_the_delivery(
     assert_eq!(found, expected);
     let decision = only(&spans, "decision")?;
     assert_eq!((decision.said["tidegate.decision.verb"].as_str(), decision.outcome()), ("approve", "Counted"));
-    assert_eq!(only(&spans, "elevation request")?.from, decision.from, "the way begins with the decision");
+    let whole = only(&spans, "elevation request")?;
+    assert_eq!((whole.outcome(), whole.from), ("Applied", decision.from), "the way begins with the decision");
 
     let trace = digest(&format!("tidegate.dev/trace/{uid}"), 16);
     let approved = broken.installation.controller.process.stderr.lines().into_iter().find_map(|line| {

@@ -15,9 +15,8 @@ pub const FLEET: &str = "berlin";
 pub const ENDPOINT: &str = "ws-042";
 /// Nothing of this takes longer, on a busy machine.
 pub const SOON: Duration = Duration::from_secs(30);
-/// How far from its instant the demo sees a start or an end at the endpoint, at most; in the status, twice that. It reads what the agent
-/// prints after it has written its own state to disk; that the agent itself is within 1 s is tested by the time it stamps.
-pub const PUNCTUAL: SignedDuration = SignedDuration::from_secs(2);
+/// Every start and end comes within this of its instant at the endpoint, and within twice this in the status.
+pub const PUNCTUAL: SignedDuration = SignedDuration::from_secs(1);
 /// Width of the agent's terminal.
 const COLUMNS: u16 = 120;
 
